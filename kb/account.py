@@ -1,0 +1,74 @@
+"""One's own page: password, language, API tokens."""
+
+from flask import redirect, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response as AnyResponse
+
+from kb import login, sessions, tokens, users
+from kb.access import Permission
+from kb.config import LANGUAGES
+from kb.db import reading, writing
+from kb.errors import Invalid, NotFound
+from kb.web import Area, actor, done, safe_next
+
+area = Area("account", __name__, url_prefix="/account")
+
+
+@area.get("/", needs=Permission.ACCOUNT)
+def page() -> str:
+    return _page()
+
+
+def _page(errors: dict[str, str] | None = None, new_token: str = "") -> str:
+    with reading() as session:
+        kept = tokens.list_own(session, actor())
+    scopes = sorted(permission.value for permission in actor().permissions)
+    return render_template(
+        "account/page.html", tokens=kept, languages=LANGUAGES, errors=errors or {}, new_token=new_token, scopes=scopes
+    )
+
+
+@area.post("/language", needs=Permission.ACCOUNT)
+def language() -> AnyResponse:
+    with writing() as session:
+        users.set_own_language(session, actor(), request.form.get("language", ""))
+    return redirect(safe_next(request.form.get("next")) if request.form.get("next") else url_for("account.page"))
+
+
+@area.post("/password", needs=Permission.ACCOUNT)
+def password() -> AnyResponse | tuple[str, int]:
+    present, wanted = request.form.get("present", ""), request.form.get("password", "")
+    if wanted != request.form.get("again", ""):
+        return _page({"again": gettext("The two new passwords differ.")}), 422
+    try:
+        with writing() as session:
+            user = users.change_own_password(session, actor(), present, wanted)
+            token = sessions.open_for(session, user)
+    except users.WrongPassword as mistake:
+        return _page({"present": gettext(mistake.text)}), 422
+    except Invalid as mistake:
+        return _page({"password": gettext(mistake.text)}), 422
+    login.begin(token)
+    done(gettext("Password changed. Other browsers are signed out."))
+    return redirect(url_for("account.page"))
+
+
+@area.post("/tokens", needs=Permission.ACCOUNT)
+def create_token() -> str | tuple[str, int]:
+    try:
+        with writing() as session:
+            owner = users.find(session, actor().user_id or 0)
+            if owner is None:
+                raise NotFound()
+            token = tokens.create(session, actor(), owner, request.form.get("name", ""), request.form.getlist("scope"))
+    except Invalid as mistake:
+        return _page({"name": gettext(mistake.text)}), 422
+    return _page(new_token=token)
+
+
+@area.post("/tokens/<token_id>/revoke", needs=Permission.ACCOUNT)
+def revoke_token(token_id: str) -> AnyResponse:
+    with writing() as session:
+        tokens.revoke(session, actor(), token_id)
+    done(gettext("Token revoked. Programs that use it are refused from now on."))
+    return redirect(url_for("account.page"))

@@ -1,0 +1,189 @@
+"""Settings from KB_* variables: frozen, typed, every mistake told at once."""
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from kb.errors import WrongSettings
+
+LANGUAGES = ("en", "zh_Hans")
+MINIMUM_SECRET_LENGTH = 32
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _setting(default: str, meaning: str) -> str:
+    value: str = field(default=default, metadata={"meaning": meaning})
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One installation; each field is the variable KB_<NAME>."""
+
+    data_dir: Path = field(
+        default=Path("kb-data"), metadata={"meaning": "folder for the database, the index, files and the secret key"}
+    )
+    database_url: str = _setting(
+        "", "SQLAlchemy address; empty: SQLite in the data folder; postgresql+psycopg://… for many machines"
+    )
+    secret_key: str = field(
+        default="",
+        repr=False,
+        metadata={
+            "meaning": "signs cookies, at least 32 characters; empty: made on first start and kept in the data folder"
+        },
+    )
+    base_url: str = _setting(
+        "", "address people type, such as https://kb.company.example; empty: the address served on"
+    )
+    trusted_proxies: int = field(default=0, metadata={"meaning": "how many proxies in front set X-Forwarded-* headers"})
+    allow_http: bool = field(
+        default=False, metadata={"meaning": "1: serve plain http on other than this machine's own address"}
+    )
+    timezone: str = _setting("Asia/Shanghai", "the company's time zone")
+    language: str = _setting("zh_Hans", "language where neither person nor browser says: zh_Hans or en")
+    max_upload_mb: int = field(default=25, metadata={"meaning": "largest request body in MB"})
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'kb.sqlite3'}"
+
+    @property
+    def index_dir(self) -> Path:
+        return self.data_dir / "index"
+
+    @property
+    def is_https(self) -> bool:
+        return urlsplit(self.base_url).scheme == "https"
+
+
+def meanings() -> list[tuple[str, str, str]]:
+    """Variable, default and meaning of every setting, for the README and `kb doctor`."""
+    return [
+        (f"KB_{f.name.upper()}", "" if f.default in ("", None) else _shown(f.default), f.metadata["meaning"])
+        for f in fields(Settings)
+    ]
+
+
+def _shown(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def load(environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """Read the settings; raise WrongSettings with all mistakes, not the first."""
+    environment = os.environ if environment is None else environment
+    known = {f"KB_{f.name.upper()}": f for f in fields(Settings)}
+    mistakes = [
+        f"{name} is not a setting; `kb doctor` lists them"
+        for name in environment
+        if name.startswith("KB_") and name not in known
+    ]
+    values: dict[str, object] = {}
+    for name, spec in known.items():
+        raw = environment.get(name)
+        if raw is None or spec.name in given:
+            continue
+        try:
+            values[spec.name] = _reader(spec.default)(raw.strip())
+        except ValueError as mistake:
+            mistakes.append(f"{name}: {mistake}")
+    settings = Settings(**{**values, **given})  # type: ignore[arg-type]  # the names come from the fields themselves
+    if mistakes := mistakes + _mistakes(settings):
+        raise WrongSettings("\n".join(mistakes))
+    return settings
+
+
+def _reader(default: object) -> Callable[[str], object]:
+    if isinstance(default, bool):
+        return _read_flag
+    if isinstance(default, int):
+        return _read_number
+    return Path if isinstance(default, Path) else str
+
+
+def _read_flag(raw: str) -> bool:
+    if raw.casefold() in {"1", "true", "yes", "on"}:
+        return True
+    if raw.casefold() in {"", "0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"{raw!r} is neither 1 nor 0")
+
+
+def _read_number(raw: str) -> int:
+    try:
+        return int(raw)
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a whole number") from None
+
+
+def _mistakes(settings: Settings) -> list[str]:
+    found = []
+    if settings.secret_key and len(settings.secret_key) < MINIMUM_SECRET_LENGTH:
+        found.append(
+            f"KB_SECRET_KEY is shorter than {MINIMUM_SECRET_LENGTH} characters: leave it empty and one is made"
+        )
+    if settings.timezone not in available_timezones():
+        found.append(f"KB_TIMEZONE {settings.timezone!r} is not a time zone such as Asia/Shanghai")
+    if settings.language not in LANGUAGES:
+        found.append(f"KB_LANGUAGE {settings.language!r} is neither of {', '.join(LANGUAGES)}")
+    if settings.max_upload_mb < 1:
+        found.append("KB_MAX_UPLOAD_MB must be at least 1")
+    if settings.trusted_proxies < 0:
+        found.append("KB_TRUSTED_PROXIES must be 0 or more")
+    if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        found.append(f"KB_LOG_LEVEL {settings.log_level!r} is none of DEBUG, INFO, WARNING, ERROR")
+    if settings.database_url and not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        found.append("KB_DATABASE_URL must start with sqlite:/// or postgresql+psycopg://")
+    return found + _address_mistakes(settings)
+
+
+def _address_mistakes(settings: Settings) -> list[str]:
+    if not settings.base_url:
+        return []
+    parts = urlsplit(settings.base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return [f"KB_BASE_URL {settings.base_url!r} is not an address such as https://kb.company.example"]
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not settings.allow_http:
+        return [
+            "KB_BASE_URL is plain http: put https in front, or set KB_ALLOW_HTTP=1 knowing that passwords travel readable"
+        ]
+    return []
+
+
+def prepare_data_dir(settings: Settings) -> Settings:
+    """Make the data folder (mode 700) and the secret key (mode 600); refuse a folder others may write."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.data_dir.stat().st_mode & stat.S_IWOTH:
+        raise WrongSettings(
+            f"{settings.data_dir} can be written by everybody on this machine: chmod 700 {settings.data_dir}"
+        )
+    if settings.secret_key:
+        return settings
+    return load(
+        {},
+        **{f.name: getattr(settings, f.name) for f in fields(Settings)}
+        | {"secret_key": _kept_secret(settings.data_dir)},
+    )
+
+
+def _kept_secret(folder: Path) -> str:
+    path = folder / "secret.key"
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    key = path.read_text().strip()
+    if len(key) < MINIMUM_SECRET_LENGTH:
+        raise WrongSettings(f"{path} holds no usable key: delete it and start again (everybody signs in anew)")
+    return key

@@ -1,0 +1,171 @@
+"""Signing in and out, and the throttle that survives restarts and counts over all processes."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Flask, g, redirect, render_template, request, session, url_for
+from flask_babel import gettext
+from flask_login import LoginManager, UserMixin, login_user, logout_user
+from sqlalchemy import Index, String, delete, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from werkzeug.wrappers import Request
+from werkzeug.wrappers import Response as AnyResponse
+
+from kb import audit, clock, sessions, tokens, users
+from kb.access import SYSTEM, Actor, Permission
+from kb.db import Base, reading, writing
+from kb.errors import SignInNeeded, TooMuch
+from kb.web import PUBLIC, Area, actor, safe_next
+
+WINDOW = timedelta(minutes=15)
+TRIES_PER_ADDRESS = 10
+TRIES_PER_HOST = 100
+MAX_INPUT = 400
+
+area = Area("login", __name__)
+manager = LoginManager()
+manager.session_protection = None
+
+
+class SignInTry(Base):
+    """A failed sign-in; only hashes are kept, for the window."""
+
+    __tablename__ = "sign_in_try"
+    __table_args__ = (Index("ix_sign_in_try_what_at", "what", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+@dataclass
+class SignedInPerson(UserMixin):  # type: ignore[misc]  # Flask-Login carries no types
+    """What Flask-Login keeps: its id is the secret of the session row."""
+
+    token: str
+    actor: Actor
+    person: users.Person
+    by_token: bool = False
+
+    def get_id(self) -> str:
+        return self.token
+
+
+def init(app: Flask) -> None:
+    manager.init_app(app)
+    app.register_blueprint(area)
+
+
+@manager.user_loader  # type: ignore[untyped-decorator]
+def _from_session(token: str) -> SignedInPerson | None:
+    with reading() as db:
+        found = sessions.find(db, token)
+        due = found is not None and sessions.is_due_for_touch(db, token)
+    if due:
+        with writing() as db:
+            sessions.touch(db, token)
+    return SignedInPerson(token, *found) if found else None
+
+
+@manager.request_loader  # type: ignore[untyped-decorator]
+def _from_header(incoming: Request) -> SignedInPerson | None:
+    """A bearer token, for programs alone: pages take none."""
+    scheme, _, token = incoming.headers.get("Authorization", "").partition(" ")
+    if scheme.casefold() != "bearer" or not incoming.path.startswith(("/api/", "/metrics")):
+        return None
+    with reading() as db:
+        found = tokens.find(db, token.strip())
+        due = found is not None and tokens.is_due_for_touch(db, token.strip())
+    if found is None:
+        raise SignInNeeded(gettext("The token is unknown, expired or revoked."), code="invalid_token")
+    if due:
+        with writing() as db:
+            tokens.touch(db, token.strip())
+    return SignedInPerson("", *found, by_token=True)
+
+
+@area.get("/sign-in", needs=PUBLIC)
+def page() -> AnyResponse | str:
+    if g.actor is not None:
+        return redirect(safe_next(request.args.get("next")))
+    return render_template("login/sign_in.html", next=safe_next(request.args.get("next")), email="", error="")
+
+
+@area.post("/sign-in", needs=PUBLIC)
+def sign_in() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    email = request.form.get("email", "")[:MAX_INPUT]
+    password = request.form.get("password", "")[:MAX_INPUT]
+    onward = safe_next(request.form.get("next"))
+    try:
+        token = attempt(email, password, request.remote_addr or "")
+    except TooMuch as refusal:
+        text = gettext("Too many tries. Wait %(minutes)s minutes.", minutes=max(1, refusal.retry_after // 60))
+        return (
+            render_template("login/sign_in.html", next=onward, email=email, error=text),
+            429,
+            {"Retry-After": str(refusal.retry_after)},
+        )
+    if token is None:
+        text = gettext("E-mail and password do not fit together.")
+        return render_template("login/sign_in.html", next=onward, email=email, error=text), 422
+    begin(token)
+    return redirect(onward)
+
+
+def begin(token: str) -> None:
+    """Turn the browser's session into this one: a new id, nothing of the former one kept."""
+    session.clear()
+    signed_in = _from_session(token)
+    assert signed_in is not None
+    login_user(signed_in)
+
+
+@area.post("/sign-out", needs=Permission.ACCOUNT)
+def sign_out() -> AnyResponse:
+    with writing() as db:
+        sessions.close(db, session.get("_user_id", ""))
+        audit.record(db, actor(), "session.end", "user", actor().public_id)
+    logout_user()
+    session.clear()
+    return redirect(url_for("login.page"))
+
+
+def attempt(email: str, password: str, host: str) -> str | None:
+    """Check the password and open a session; None when it is wrong, TooMuch when the throttle holds."""
+    keys = (_key("address", " ".join(email.casefold().split())), _key("host", host))
+    with reading() as db:
+        _refuse_throttled(db, keys)
+        user = users.find_by_email(db, email)
+        fits = users.verify_password(user, password)
+    with writing() as db:
+        if user is None or not fits:
+            _note_failure(db, keys)
+            return None
+        fresh = users.find(db, user.id)
+        if fresh is None or fresh.password_hash != user.password_hash or fresh.deactivated_at is not None:
+            return None
+        db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
+        audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id)
+        return sessions.open_for(db, fresh)
+
+
+def _refuse_throttled(db: Session, keys: tuple[str, str]) -> None:
+    since = clock.now() - WINDOW
+    for key, limit in zip(keys, (TRIES_PER_ADDRESS, TRIES_PER_HOST), strict=True):
+        count, oldest = db.execute(
+            select(func.count(), func.min(SignInTry.at)).where(SignInTry.what == key, SignInTry.at > since)
+        ).one()
+        if count >= limit:
+            raise TooMuch(retry_after=max(1, int((oldest + WINDOW - clock.now()).total_seconds())))
+
+
+def _note_failure(db: Session, keys: tuple[str, str]) -> None:
+    now = clock.now()
+    db.execute(delete(SignInTry).where(SignInTry.at < now - WINDOW))
+    db.add_all(SignInTry(what=key, at=now) for key in keys)
+    audit.record(db, SYSTEM, "session.refused", "sign_in", keys[0][:16])
+
+
+def _key(kind: str, value: str) -> str:
+    return hashlib.sha256(f"{kind}\0{value}".encode("utf-8", "surrogatepass")).hexdigest()

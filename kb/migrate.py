@@ -1,0 +1,51 @@
+"""Brings a database to the present schema, one process at a time; migrations only go forward."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from filelock import FileLock
+
+from kb.config import Settings
+from kb.db import Database
+from kb.errors import WrongSettings
+
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def _config(database: Database) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.attributes["engine"] = database.engine
+    return config
+
+
+def upgrade(settings: Settings, database: Database) -> None:
+    """Apply what is missing; other processes of this machine wait, those elsewhere wait in the database."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(settings.data_dir / "migrate.lock", mode=0o600):
+        command.upgrade(_config(database), "head")
+
+
+def head() -> str:
+    found = ScriptDirectory(str(FOLDER)).get_current_head()
+    assert found is not None
+    return found
+
+
+def revision(database: Database) -> str | None:
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_current(database: Database) -> None:
+    """Refuse to run on a schema this release does not know."""
+    present = revision(database)
+    if present is None:
+        raise WrongSettings("The database is empty: run `kb init` first, or `kb demo` to look around.")
+    if present != head():
+        raise WrongSettings(
+            f"The database is at schema {present}, this release needs {head()}: run `kb migrate` with the newest release."
+        )
