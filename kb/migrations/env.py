@@ -1,0 +1,47 @@
+"""Alembic's entry: knows every model, runs on the engine it is given."""
+
+from alembic import context
+
+import content.deals
+import content.models
+import content.taxonomy
+import kb.audit
+import kb.login
+import kb.outbox
+import kb.sessions
+import kb.tokens
+import kb.users
+import search.log
+from kb.db import Base
+
+MODELS = (
+    content.deals,
+    content.models,
+    content.taxonomy,
+    kb.audit,
+    kb.login,
+    kb.outbox,
+    kb.sessions,
+    kb.tokens,
+    kb.users,
+    search.log,
+)
+
+
+def run() -> None:
+    engine = context.config.attributes["engine"]
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=True,
+            compare_type=True,
+            transactional_ddl=True,
+        )
+        with context.begin_transaction():
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(748201)")
+            context.run_migrations()
+
+
+run()
