@@ -1,0 +1,184 @@
+"""Opportunities of the CRM: members, stage history, outcome, and the context they give to a reader."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Numeric,
+    ScalarSelect,
+    Select,
+    String,
+    UniqueConstraint,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+
+from content.kinds import Facet, Outcome
+from content.taxonomy import AFTER_SALE, Label, Tag, Vocabulary
+from kb import clock
+from kb.access import Actor
+from kb.db import Base, public_id
+from kb.errors import N_, NotFound
+from kb.users import User
+
+MAX_LISTED = 50
+
+
+class Deal(Base):
+    __tablename__ = "deal"
+    __table_args__ = (CheckConstraint("outcome IN ('open', 'won', 'lost', 'no_decision')", name="outcome"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    external_id: Mapped[str] = mapped_column(String(120), unique=True)
+    account: Mapped[str] = mapped_column(String(200))
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    segment: Mapped[str] = mapped_column(String(80), default="")
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
+    currency: Mapped[str] = mapped_column(String(3), default="")
+    outcome: Mapped[str] = mapped_column(String(20), default=Outcome.OPEN.value)
+    loss_reason: Mapped[str] = mapped_column(String(300), default="")
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+    members: Mapped[list["DealMember"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    stages: Mapped[list["DealStage"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    tags: Mapped[list["DealTag"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+
+class DealMember(Base):
+    __tablename__ = "deal_member"
+
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+
+
+class DealStage(Base):
+    """The deal entered a stage; `is_assumed` where the CRM gave the stage but not the moment."""
+
+    __tablename__ = "deal_stage"
+    __table_args__ = (
+        UniqueConstraint("deal_id", "stage_id", "entered_at"),
+        Index("ix_deal_stage_deal_entered", "deal_id", "entered_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"))
+    stage_id: Mapped[int] = mapped_column(ForeignKey("tag.id"))
+    entered_at: Mapped[datetime]
+    is_assumed: Mapped[bool] = mapped_column(default=False)
+
+
+class DealTag(Base):
+    """Industry, competitor and pain points of the deal."""
+
+    __tablename__ = "deal_tag"
+
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), primary_key=True)
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"), primary_key=True)
+
+
+_stage, _last = aliased(Tag), aliased(Tag)
+_after_sale = func.coalesce(
+    select(func.max(_last.position)).where(_last.facet == Facet.STAGE.value, _last.key == AFTER_SALE).scalar_subquery(),
+    select(func.max(_last.position)).where(_last.facet == Facet.STAGE.value).scalar_subquery(),
+)
+"""How far a won deal is: after-sale, or the last stage where the list has none of that key."""
+
+
+@dataclass(frozen=True, slots=True)
+class DealContext:
+    """The deal a reader works on; what it unlocks is asked of the database each time."""
+
+    id: int
+    public_id: str
+    external_id: str
+    account: str
+    outcome: Outcome
+    stage: Label | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.outcome is Outcome.OPEN
+
+
+class UnknownDeal(NotFound):
+    """No such deal, or not one of this person's."""
+
+    code, message = "unknown_deal", N_("This deal does not exist, or you are not on its team.")
+
+
+def is_member(actor: Actor) -> ColumnElement[bool]:
+    """Owner, members and the owner's manager; the operator and the system see all deals."""
+    if not actor.is_user:
+        return Deal.id.is_not(None)
+    on_team = select(DealMember.deal_id).where(DealMember.user_id == actor.user_id)
+    managed = select(User.id).where(User.manager_id == actor.user_id)
+    return or_(Deal.owner_id == actor.user_id, Deal.id.in_(on_team), Deal.owner_id.in_(managed))
+
+
+def current_stage_id() -> ScalarSelect[int]:
+    """The stage entered last and not in the future, of the deal in the surrounding query."""
+    return (
+        select(DealStage.stage_id)
+        .where(DealStage.deal_id == Deal.id, DealStage.entered_at <= clock.now())
+        .order_by(DealStage.entered_at.desc(), DealStage.id.desc())
+        .limit(1)
+        .correlate(Deal)
+        .scalar_subquery()
+    )
+
+
+def reached_position(actor: Actor, deal: DealContext) -> ScalarSelect[int | None]:
+    """How far the deal is for this member: the order of its stage; after-sale when won; null when lost or not a member's."""
+    position = select(_stage.position).where(_stage.id == current_stage_id()).correlate(Deal).scalar_subquery()
+    reached = case(
+        (Deal.outcome == Outcome.WON.value, _after_sale), (Deal.outcome == Outcome.OPEN.value, position), else_=None
+    )
+    return select(reached).where(Deal.id == deal.id, is_member(actor)).scalar_subquery()
+
+
+def get_context(session: Session, actor: Actor, vocabulary: Vocabulary, reference: str) -> DealContext:
+    """The deal of that id (ours or the CRM's) as context; raises UnknownDeal where it is none of the actor's."""
+    row = session.execute(
+        _listing().where(or_(Deal.public_id == reference, Deal.external_id == reference), is_member(actor))
+    ).first()
+    if row is None:
+        raise UnknownDeal()
+    return _context(row[0], row[1], vocabulary)
+
+
+def list_open(session: Session, actor: Actor, vocabulary: Vocabulary, words: str = "") -> list[DealContext]:
+    """The actor's open deals, by account, for the header's picker."""
+    statement = _listing().where(and_(Deal.outcome == Outcome.OPEN.value, is_member(actor)))
+    if words.strip():
+        pattern = "%" + words.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        statement = statement.where(
+            or_(Deal.account.ilike(pattern, escape="\\"), Deal.external_id.ilike(pattern, escape="\\"))
+        )
+    rows = session.execute(statement.order_by(Deal.account, Deal.external_id).limit(MAX_LISTED))
+    return [_context(row[0], row[1], vocabulary) for row in rows]
+
+
+def _listing() -> Select[Deal, int]:
+    return select(Deal, current_stage_id())
+
+
+def _context(deal: Deal, stage_id: int | None, vocabulary: Vocabulary) -> DealContext:
+    return DealContext(
+        deal.id,
+        deal.public_id,
+        deal.external_id,
+        deal.account,
+        Outcome(deal.outcome),
+        vocabulary.by_id.get(stage_id or 0),
+    )

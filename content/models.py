@@ -1,0 +1,214 @@
+"""Assets, their versions, tags and files; what is frozen once submitted and what hangs on the asset."""
+
+from datetime import date, datetime
+
+from sqlalchemy import JSON, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from content.kinds import AssetType, Handling, VersionState
+from kb import clock
+from kb.access import Tier
+from kb.db import Base, public_id
+
+
+def _one_of(
+    column: str, choices: type[AssetType] | type[Handling] | type[VersionState] | type[Tier]
+) -> CheckConstraint:
+    words = ", ".join(f"'{choice.value}'" for choice in choices)
+    return CheckConstraint(f"{column} IN ({words})", name=column)
+
+
+def _one_version_in(state: VersionState) -> Index:
+    condition = text(f"state = '{state.value}'")
+    return Index(
+        f"uq_version_one_{state.value}", "asset_id", unique=True, sqlite_where=condition, postgresql_where=condition
+    )
+
+
+class Asset(Base):
+    """One thing a rep can use; what a customer meets stands on its versions."""
+
+    __tablename__ = "asset"
+    __table_args__ = (_one_of("type", AssetType), _one_of("tier", Tier))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    external_id: Mapped[str | None] = mapped_column(String(200), unique=True)
+    type: Mapped[str] = mapped_column(String(20), index=True)
+    tier: Mapped[str] = mapped_column(String(20))
+    unlock_stage_id: Mapped[int | None] = mapped_column(ForeignKey("tag.id"))
+    shows_teaser: Mapped[bool] = mapped_column(default=True)
+    translation_of_id: Mapped[int | None] = mapped_column(ForeignKey("asset.id"), index=True)
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    withdrawn_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    verified_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    extra: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+
+    versions: Mapped[list["Version"]] = relationship(lazy="raise", back_populates="asset", order_by="Version.number")
+    tags: Mapped[list["AssetTag"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    owners: Mapped[list["AssetOwner"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+    audience: Mapped[list["AssetAudience"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+
+class Version(Base):
+    """One text of an asset; frozen, with its digest, as soon as it is no longer a draft."""
+
+    __tablename__ = "version"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "number"),
+        _one_of("state", VersionState),
+        _one_of("handling", Handling),
+        CheckConstraint("NOT nda OR handling = 'named'", name="nda_only_named"),
+        CheckConstraint("state = 'draft' OR digest <> ''", name="frozen_has_digest"),
+        _one_version_in(VersionState.DRAFT),
+        _one_version_in(VersionState.IN_REVIEW),
+        _one_version_in(VersionState.PUBLISHED),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(20))
+    title: Mapped[str] = mapped_column(String(300))
+    text: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(String(10))
+    handling: Mapped[str] = mapped_column(String(20))
+    nda: Mapped[bool] = mapped_column(default=False)
+    cited_evidence: Mapped[list[str]] = mapped_column(JSON, default=list)
+    digest: Mapped[str] = mapped_column(String(64), default="")
+    rendering_digest: Mapped[str] = mapped_column(String(80), default="")
+    revision: Mapped[int] = mapped_column(default=1)
+    note: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    frozen_at: Mapped[datetime | None]
+    publish_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None] = mapped_column(index=True)
+    is_bulk_load: Mapped[bool] = mapped_column(default=False)
+
+    asset: Mapped[Asset] = relationship(lazy="raise", back_populates="versions")
+    attachments: Mapped[list["Attachment"]] = relationship(lazy="raise", order_by="Attachment.position")
+    contributors: Mapped[list["Contribution"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+
+class Contribution(Base):
+    """Who wrote on a version; none of them may review it."""
+
+    __tablename__ = "contribution"
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True)
+
+
+class Attachment(Base):
+    """A file that belongs to one version; its bytes lie under their hash, outside the web root."""
+
+    __tablename__ = "attachment"
+    __table_args__ = (UniqueConstraint("version_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), index=True)
+    position: Mapped[int]
+    filename: Mapped[str] = mapped_column(String(255))
+    media_type: Mapped[str] = mapped_column(String(120))
+    size: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class Rendered(Base):
+    """Clean HTML, plain text and sections of one text, kept under the digest of what they were made from."""
+
+    __tablename__ = "rendered"
+
+    digest: Mapped[str] = mapped_column(String(80), primary_key=True)
+    html: Mapped[str] = mapped_column(Text)
+    plain: Mapped[str] = mapped_column(Text)
+    sections: Mapped[list[dict[str, object]]] = mapped_column(JSON)
+    failed: Mapped[str] = mapped_column(String(20), default="")
+
+
+class AssetTag(Base):
+    __tablename__ = "asset_tag"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"), primary_key=True, index=True)
+
+
+class AssetOwner(Base):
+    __tablename__ = "asset_owner"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+
+
+class AssetAudience(Base):
+    """A team that may read the asset; no row at all means every team."""
+
+    __tablename__ = "asset_audience"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id"), primary_key=True, index=True)
+
+
+class Grant(Base):
+    """Leave for one person to read one stage-locked asset, until a moment."""
+
+    __tablename__ = "access_grant"
+    __table_args__ = (Index("ix_access_grant_user_asset", "user_id", "asset_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"))
+    until: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(Text)
+    granted_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    granted_at: Mapped[datetime] = mapped_column(default=clock.now)
+    revoked_at: Mapped[datetime | None]
+
+
+class MissingOnBoard(Base):
+    """What a bulk-loaded asset still lacks for submission."""
+
+    __tablename__ = "missing_on_board"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    what: Mapped[str] = mapped_column(String(40), primary_key=True)
+    since_on: Mapped[date] = mapped_column(Date)
+
+
+class UseEvent(Base):
+    """One thing done with a version; `was_unlocked` when the reader could read it at that moment."""
+
+    __tablename__ = "use_event"
+    __table_args__ = (
+        Index("ix_use_event_asset_deal", "asset_id", "deal_id"),
+        Index("ix_use_event_user_at", "user_id", "at"),
+        CheckConstraint(
+            "kind IN ('view', 'copy', 'share', 'present', 'download', 'helpful', 'not_helpful')", name="kind"
+        ),
+        CheckConstraint("deal_source IN ('chosen', 'embedded', 'inferred', 'none')", name="deal_source"),
+        CheckConstraint("(deal_id IS NULL) = (deal_source = 'none')", name="deal_has_source"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(80), unique=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"))
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    kind: Mapped[str] = mapped_column(String(20))
+    deal_id: Mapped[int | None] = mapped_column(ForeignKey("deal.id"), index=True)
+    deal_source: Mapped[str] = mapped_column(String(20))
+    surface: Mapped[str] = mapped_column(String(40), default="")
+    channel: Mapped[str] = mapped_column(String(40), default="")
+    search_id: Mapped[str] = mapped_column(String(24), default="")
+    section: Mapped[str] = mapped_column(String(80), default="")
+    remark: Mapped[str] = mapped_column(String(500), default="")
+    at: Mapped[datetime]
+    was_unlocked: Mapped[bool] = mapped_column(default=False)

@@ -1,0 +1,337 @@
+"""The readers' only ways to an asset: every function here asks the one rule."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy.orm import Session, defer, selectinload
+
+from content import taxonomy, visibility
+from content.deals import DealContext
+from content.kinds import VERIFY_EVERY_DAYS, AssetType, Handling, VersionState
+from content.models import Asset, AssetTag, Rendered, Version
+from content.taxonomy import Label, Vocabulary
+from content.visibility import Act, Unlock
+from kb import clock, users
+from kb.access import Actor, Tier
+from kb.errors import N_, Forbidden, NotFound
+
+EXTERNAL = "external:"
+EXPIRES_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSection:
+    """One heading and what stands under it."""
+
+    anchor: str
+    level: int
+    title: str
+    html: str
+    plain: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableAsset:
+    """A published asset as this reader sees it on this deal."""
+
+    id: int
+    public_id: str
+    external_id: str | None
+    type: AssetType
+    title: str
+    language: str
+    tier: Tier
+    handling: Handling
+    nda: bool
+    tags: tuple[Label, ...]
+    owners: tuple[str, ...]
+    version_id: int
+    version_public_id: str
+    version_number: int
+    published_at: datetime
+    verified_at: datetime | None
+    verify_due_at: datetime
+    unlock: Unlock
+    unlock_stage: Label | None
+    acts: frozenset[Act]
+    rendering_digest: str
+    expires_at: datetime | None = None
+
+    @property
+    def is_unverified(self) -> bool:
+        return self.verify_due_at <= clock.now()
+
+    @property
+    def expires_soon(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= clock.now() + EXPIRES_SOON
+
+    @property
+    def unverified_days(self) -> int:
+        return max(0, (clock.now() - self.verify_due_at).days)
+
+    def tagged(self, facet: str) -> tuple[Label, ...]:
+        return tuple(label for label in self.tags if label.facet == facet)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The same asset in another language."""
+
+    public_id: str
+    title: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPage:
+    """All that the asset page shows."""
+
+    asset: ReadableAsset
+    html: str
+    sections: tuple[TextSection, ...]
+    cannot_render: str
+    translations: tuple[Translation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Teaser:
+    """What may be known of an asset that a later stage unlocks."""
+
+    id: int
+    public_id: str
+    external_id: str | None
+    title: str
+    type: AssetType
+    language: str
+    unlock_stage: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What ranking needs of an asset that was found visible before."""
+
+    title: str
+    language: str
+    is_unverified: bool
+
+
+class StageLocked(Forbidden):
+    """It is there, and a later stage of a deal unlocks it."""
+
+    code, message = "stage_locked", N_("A later stage of the deal unlocks this.")
+
+    def __init__(self, teaser: Teaser) -> None:
+        super().__init__(
+            asset=teaser.public_id,
+            asset_title=teaser.title,
+            asset_type=teaser.type.value,
+            unlock_stage=teaser.unlock_stage.key,
+        )
+        self.teaser = teaser
+
+
+def visible_ids(session: Session, actor: Actor, deal: DealContext | None) -> NDArray[np.int64]:
+    """Ids of all assets this reader may see on this deal, ascending."""
+    return _ids(session, visibility.visible_to(actor, deal))
+
+
+def locked_ids(session: Session, actor: Actor, deal: DealContext | None) -> NDArray[np.int64]:
+    """Ids of the assets that may be teased in the "later stage" strip, ascending."""
+    return _ids(session, visibility.locked_for(actor, deal))
+
+
+def _ids(session: Session, rule: ColumnElement[bool]) -> NDArray[np.int64]:
+    return np.fromiter(session.scalars(select(Asset.id).where(rule).order_by(Asset.id)), dtype=np.int64)
+
+
+def list_visible(
+    session: Session, actor: Actor, deal: DealContext | None, ids: Sequence[int], vocabulary: Vocabulary | None = None
+) -> list[ReadableAsset]:
+    """Those of the ids that are visible, in the order given, in a constant number of queries."""
+    vocabulary = vocabulary or taxonomy.load(session)
+    rows = session.execute(_published(actor, deal).where(Asset.id.in_(list(ids)))).all()
+    read = _Read(session, vocabulary, deal, [row.Asset for row in rows])
+    by_id = {row.Asset.id: read.asset(row) for row in rows}
+    return [by_id[wanted] for wanted in ids if wanted in by_id]
+
+
+def order_by_newest(session: Session, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """These ids, published last first; they were found visible before."""
+    statement = select(Version.asset_id).where(Version.state == VersionState.PUBLISHED.value)
+    newest = np.fromiter(
+        session.scalars(statement.order_by(Version.published_at.desc(), Version.asset_id.desc())), dtype=np.int64
+    )
+    return newest[np.isin(newest, ids)]
+
+
+def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
+    """What ranking needs of these assets, in one query."""
+    now = clock.now()
+    columns = (
+        Asset.id,
+        Asset.type,
+        Asset.verified_at,
+        Version.title,
+        Version.language,
+        Version.published_at,
+        Version.created_at,
+    )
+    statement = select(*columns).join(Version, Version.asset_id == Asset.id)
+    rows = session.execute(statement.where(Asset.id.in_(list(ids)), Version.state == VersionState.PUBLISHED.value))
+    return {
+        row.id: Signal(
+            row.title, row.language, verify_due_at(row.type, row.verified_at, row.published_at or row.created_at) <= now
+        )
+        for row in rows
+    }
+
+
+def list_teasers(
+    session: Session, actor: Actor, deal: DealContext | None, ids: Sequence[int], vocabulary: Vocabulary
+) -> list[Teaser]:
+    """Title, type and stage of those of the ids that may be teased, in the order given."""
+    rows = session.execute(_current(visibility.locked_for(actor, deal)).where(Asset.id.in_(list(ids)))).all()
+    by_id = {row.Asset.id: _teaser(row, vocabulary) for row in rows}
+    return [by_id[wanted] for wanted in ids if wanted in by_id]
+
+
+def get_visible(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> ReadableAsset:
+    """The asset of that id; StageLocked where it may be teased, NotFound for every other one."""
+    vocabulary = taxonomy.load(session)
+    row = session.execute(_published(actor, deal).where(_is(reference))).first()
+    if row is not None:
+        return _Read(session, vocabulary, deal, [row.Asset]).asset(row)
+    locked = session.execute(_current(visibility.locked_for(actor, deal)).where(_is(reference))).first()
+    if locked is None:
+        raise NotFound()
+    raise StageLocked(_teaser(locked, vocabulary))
+
+
+def get_page(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> AssetPage:
+    """The asset with its rendered text and sections, as kept; reading never renders."""
+    asset = get_visible(session, actor, deal, reference)
+    rendered = session.get(Rendered, asset.rendering_digest)
+    if rendered is None:
+        return AssetPage(asset, "", (), "not_rendered", _translations(session, actor, deal, asset))
+    return AssetPage(
+        asset, rendered.html, _sections(rendered), rendered.failed, _translations(session, actor, deal, asset)
+    )
+
+
+def list_sections(session: Session, assets: Iterable[ReadableAsset]) -> Mapping[int, tuple[TextSection, ...]]:
+    """Sections by asset id, for assets that were found visible before."""
+    wanted = {asset.rendering_digest: asset.id for asset in assets}
+    rows = session.scalars(select(Rendered).where(Rendered.digest.in_(wanted)))
+    by_digest = {row.digest: _sections(row) for row in rows}
+    return {asset.id: by_digest.get(asset.rendering_digest, ()) for asset in assets}
+
+
+def get_text(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> tuple[ReadableAsset, str]:
+    """The published Markdown of a visible asset."""
+    asset = get_visible(session, actor, deal, reference)
+    return asset, session.scalars(select(Version.text).where(Version.id == asset.version_id)).one()
+
+
+def _published(actor: Actor, deal: DealContext | None) -> Select[Asset, Version, str]:
+    statement = _current(visibility.visible_to(actor, deal))
+    return statement.add_columns(visibility.unlocked_by(actor, deal).label("unlock"))
+
+
+def _current(rule: ColumnElement[bool]) -> Select[Asset, Version]:
+    return (
+        select(Asset, Version)
+        .join(Version, Version.asset_id == Asset.id)
+        .where(Version.state == VersionState.PUBLISHED.value, rule)
+        .options(selectinload(Asset.tags), selectinload(Asset.owners), defer(Version.text, raiseload=True))
+    )
+
+
+def _is(reference: str) -> ColumnElement[bool]:
+    if reference.startswith(EXTERNAL):
+        return Asset.external_id == reference.removeprefix(EXTERNAL)
+    return Asset.public_id == reference
+
+
+class _Read:
+    """Turns rows into values, with the names they need loaded once."""
+
+    def __init__(
+        self, session: Session, vocabulary: Vocabulary, deal: DealContext | None, assets: Sequence[Asset]
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._deal = deal
+        self._names = users.list_names(session, {owner.user_id for asset in assets for owner in asset.owners})
+
+    def asset(self, row: Row[Asset, Version, str]) -> ReadableAsset:
+        asset, version, unlock = row.Asset, row.Version, Unlock(row.unlock)
+        handling = Handling(version.handling)
+        return ReadableAsset(
+            id=asset.id,
+            public_id=asset.public_id,
+            external_id=asset.external_id,
+            type=AssetType(asset.type),
+            title=version.title,
+            language=version.language,
+            tier=Tier(asset.tier),
+            handling=handling,
+            nda=version.nda,
+            tags=self._tags(asset.tags),
+            owners=tuple(sorted(self._names.get(owner.user_id, "") for owner in asset.owners)),
+            version_id=version.id,
+            version_public_id=version.public_id,
+            version_number=version.number,
+            published_at=version.published_at or version.created_at,
+            verified_at=asset.verified_at,
+            verify_due_at=verify_due_at(asset.type, asset.verified_at, version.published_at or version.created_at),
+            unlock=unlock,
+            unlock_stage=self._vocabulary.by_id.get(asset.unlock_stage_id or 0),
+            acts=frozenset(act for act in Act if visibility.may(handling, unlock, act, self._deal, nda=version.nda)),
+            rendering_digest=version.rendering_digest,
+            expires_at=asset.expires_at,
+        )
+
+    def _tags(self, rows: Sequence[AssetTag]) -> tuple[Label, ...]:
+        found = [self._vocabulary.by_id[row.tag_id] for row in rows if row.tag_id in self._vocabulary.by_id]
+        return tuple(sorted(found, key=lambda label: (label.facet, label.position, label.key)))
+
+
+def verify_due_at(asset_type: str, verified_at: datetime | None, published_at: datetime) -> datetime:
+    """When somebody must look again: an interval by type after the last verification or publication."""
+    base = max(published_at, verified_at) if verified_at else published_at
+    return base + timedelta(days=VERIFY_EVERY_DAYS[AssetType(asset_type)])
+
+
+def _teaser(row: Row[Asset, Version], vocabulary: Vocabulary) -> Teaser:
+    asset, version = row.Asset, row.Version
+    return Teaser(
+        asset.id,
+        asset.public_id,
+        asset.external_id,
+        version.title,
+        AssetType(asset.type),
+        version.language,
+        vocabulary.by_id[asset.unlock_stage_id or 0],
+    )
+
+
+def _sections(rendered: Rendered) -> tuple[TextSection, ...]:
+    return tuple(
+        TextSection(str(s["anchor"]), int(str(s["level"])), str(s["title"]), str(s["html"]), str(s["plain"]))
+        for s in rendered.sections
+    )
+
+
+def _translations(
+    session: Session, actor: Actor, deal: DealContext | None, asset: ReadableAsset
+) -> tuple[Translation, ...]:
+    source = session.scalar(select(Asset.translation_of_id).where(Asset.id == asset.id)) or asset.id
+    rows = session.execute(
+        _current(visibility.visible_to(actor, deal)).where(
+            (Asset.id == source) | (Asset.translation_of_id == source), Asset.id != asset.id
+        )
+    ).all()
+    return tuple(Translation(row.Asset.public_id, row.Version.title, row.Version.language) for row in rows)

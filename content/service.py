@@ -1,0 +1,296 @@
+"""Writing assets: create, change, tag; drafts are edited, everything else is frozen."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.sql.base import ExecutableOption
+
+from content import markdown
+from content.kinds import AssetType, Facet, Handling, VersionState
+from content.models import Asset, AssetAudience, AssetOwner, AssetTag, Attachment, Contribution, Rendered, Version
+from content.taxonomy import Label
+from content.visibility import editable_by
+from kb import clock
+from kb.access import Actor, Tier
+from kb.db import is_postgresql
+from kb.errors import N_, Invalid, NotFound, TooLarge
+
+MAX_TITLE_LENGTH = 300
+EVIDENCE = re.compile(r"\[(?:证据|evidence)[:：]\s*([A-Za-z]-\d+)\]")
+NEED_INDUSTRY_AND_PAIN = frozenset({AssetType.TALK_TRACK, AssetType.CASE_STUDY, AssetType.WHITE_PAPER})
+
+LACKS = {
+    "stage": N_("stage"),
+    "owner": N_("owner"),
+    "industry": N_("industry"),
+    "pain_point": N_("pain point"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a customer can meet: the part of an asset that reviewers clear."""
+
+    title: str
+    text: str
+    language: str
+    handling: Handling
+    nda: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What hangs on the asset and changes without review; ids are those of rows that exist."""
+
+    type: AssetType
+    tier: Tier = Tier.INTERNAL
+    unlock_stage_id: int | None = None
+    shows_teaser: bool = True
+    tag_ids: frozenset[int] = frozenset()
+    owner_ids: frozenset[int] = frozenset()
+    team_ids: frozenset[int] = frozenset()
+    expires_at: datetime | None = None
+    translation_of_id: int | None = None
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+def digest(wording: Wording, attachments: Iterable[tuple[str, str]] = ()) -> str:
+    """SHA-256 over title, text, attachments (name and hash), language, handling and cited evidence, in one canonical form."""
+    parts = {
+        "title": wording.title,
+        "text": wording.text,
+        "attachments": sorted([name, sha256] for name, sha256 in attachments),
+        "language": wording.language,
+        "handling": wording.handling.value,
+        "nda": wording.nda,
+        "evidence": cited_evidence(wording.text),
+    }
+    return hashlib.sha256(
+        json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    ).hexdigest()
+
+
+def cited_evidence(text: str) -> list[str]:
+    """Ids of the evidence cited in the text, each once, in order of the id."""
+    return sorted({match.group(1).upper() for match in EVIDENCE.finditer(text)})
+
+
+def rendering_digest(text: str) -> str:
+    return f"{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}-{markdown.RENDERER}"
+
+
+def render(text: str) -> Rendered:
+    """The kept form of a text; outside any transaction, since a hostile text takes seconds.
+
+    A text that cannot be rendered is kept with the reason, and its source can still be read and searched.
+    """
+    key = rendering_digest(text)
+    try:
+        made = markdown.render(text)
+    except markdown.CannotRender as reason:
+        return Rendered(digest=key, html="", plain=text, sections=[], failed=reason.reason)
+    sections: list[dict[str, object]] = [
+        {"anchor": s.anchor, "level": s.level, "title": s.title, "html": s.html, "plain": s.plain}
+        for s in made.sections
+    ]
+    return Rendered(digest=key, html=made.html, plain=made.plain, sections=sections, failed="")
+
+
+def check(wording: Wording) -> None:
+    """Raise Invalid with what to do where a text cannot be kept."""
+    if not wording.title.strip():
+        raise Invalid(N_("Give it a title."), code="title_missing")
+    if len(wording.title) > MAX_TITLE_LENGTH:
+        raise Invalid(
+            f"The title has {len(wording.title)} characters; at most {MAX_TITLE_LENGTH} are kept.",
+            code="title_too_long",
+        )
+    if not wording.text.strip():
+        raise Invalid(N_("The text is empty."), code="text_missing")
+    if len(wording.text.encode("utf-8", "surrogatepass")) > markdown.MAX_BYTES:
+        raise TooLarge(
+            f"The text is larger than {markdown.MAX_BYTES // 1000} kB: cut it into several assets.",
+            code="text_too_large",
+        )
+    for value in (wording.title, wording.text):
+        if "\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise Invalid(
+                "The text holds a NUL or a broken character: save the file as UTF-8.", code="broken_characters"
+            )
+    if wording.nda and wording.handling is not Handling.NAMED:
+        raise Invalid("`nda` goes with the handling `named` alone.", code="nda_without_named")
+
+
+def lacks(asset_type: AssetType, tags: Iterable[Label], owner_ids: Iterable[int]) -> list[str]:
+    """What must be added before this can be submitted for review."""
+    facets = {label.facet for label in tags}
+    missing = [] if Facet.STAGE.value in facets else ["stage"]
+    missing += [] if list(owner_ids) else ["owner"]
+    if asset_type in NEED_INDUSTRY_AND_PAIN:
+        missing += [facet for facet in ("industry", "pain_point") if facet not in facets]
+    return missing
+
+
+def create(session: Session, actor: Actor, external_id: str | None, attributes: Attributes) -> Asset:
+    """A new asset without a version yet."""
+    asset = Asset(
+        external_id=external_id,
+        type=attributes.type.value,
+        tier=attributes.tier.value,
+        created_by_id=actor.user_id,
+        extra={},
+        tags=[],
+        owners=[],
+        audience=[],
+    )
+    session.add(asset)
+    set_attributes(session, asset, attributes)
+    return asset
+
+
+def set_attributes(session: Session, asset: Asset, wanted: Attributes) -> bool:
+    """Bring an asset loaded with tags, owners and audience to these attributes; True when something changed."""
+    before = _attributes(asset)
+    asset.type, asset.tier = wanted.type.value, wanted.tier.value
+    asset.unlock_stage_id, asset.shows_teaser = wanted.unlock_stage_id, wanted.shows_teaser
+    asset.expires_at, asset.translation_of_id, asset.extra = (
+        wanted.expires_at,
+        wanted.translation_of_id,
+        dict(wanted.extra),
+    )
+    _keep(asset.tags, "tag_id", wanted.tag_ids, lambda tag_id: AssetTag(tag_id=tag_id))
+    _keep(asset.owners, "user_id", wanted.owner_ids, lambda user_id: AssetOwner(user_id=user_id))
+    _keep(asset.audience, "team_id", wanted.team_ids, lambda team_id: AssetAudience(team_id=team_id))
+    session.flush()
+    return _attributes(asset) != before
+
+
+def _keep(rows: list[Any], attribute: str, wanted: frozenset[int], make: Callable[[int], Any]) -> None:
+    present = {getattr(row, attribute): row for row in rows}
+    for value in present.keys() - wanted:
+        rows.remove(present[value])
+    rows.extend(make(value) for value in sorted(wanted - present.keys()))
+
+
+def _attributes(asset: Asset) -> Attributes:
+    return Attributes(
+        AssetType(asset.type),
+        Tier(asset.tier),
+        asset.unlock_stage_id,
+        asset.shows_teaser,
+        frozenset(row.tag_id for row in asset.tags),
+        frozenset(row.user_id for row in asset.owners),
+        frozenset(row.team_id for row in asset.audience),
+        asset.expires_at,
+        asset.translation_of_id,
+        dict(asset.extra),
+    )
+
+
+def find_by_external_id(session: Session, external_id: str) -> Asset | None:
+    return session.scalar(select(Asset).where(Asset.external_id == external_id).options(*_whole()).with_for_update())
+
+
+def get_editable(session: Session, actor: Actor, reference: str) -> Asset:
+    """An asset the actor may edit; NotFound for every other one."""
+    matches = (
+        Asset.external_id == reference.removeprefix("external:")
+        if reference.startswith("external:")
+        else Asset.public_id == reference
+    )
+    asset = session.scalar(select(Asset).where(matches, editable_by(actor)).options(*_whole()).with_for_update())
+    if asset is None:
+        raise NotFound()
+    return asset
+
+
+def _whole() -> Sequence[ExecutableOption]:
+    return selectinload(Asset.tags), selectinload(Asset.owners), selectinload(Asset.audience)
+
+
+def find_version(session: Session, asset: Asset, *states: VersionState) -> Version | None:
+    """The newest version of the asset in one of these states."""
+    wanted = [state.value for state in states]
+    return session.scalar(
+        select(Version)
+        .where(Version.asset_id == asset.id, Version.state.in_(wanted))
+        .order_by(Version.number.desc())
+        .limit(1)
+    )
+
+
+def put_draft(session: Session, actor: Actor, asset: Asset, wording: Wording, rendered: Rendered) -> Version:
+    """Write the asset's draft, new or in place of the present one; published versions are never touched."""
+    check(wording)
+    keep_rendering(session, rendered)
+    draft = find_version(session, asset, VersionState.DRAFT)
+    if draft is None:
+        number = (session.scalar(select(func.max(Version.number)).where(Version.asset_id == asset.id)) or 0) + 1
+        draft = Version(
+            asset_id=asset.id, number=number, state=VersionState.DRAFT.value, created_by_id=actor.user_id, revision=0
+        )
+        session.add(draft)
+    draft.title, draft.text, draft.language = wording.title.strip(), wording.text, wording.language
+    draft.handling, draft.nda = wording.handling.value, wording.nda
+    draft.cited_evidence, draft.digest = cited_evidence(wording.text), digest(wording, _files(session, draft))
+    draft.rendering_digest = rendered.digest
+    draft.revision += 1
+    session.flush()
+    if actor.user_id is not None and session.get(Contribution, (draft.id, actor.user_id)) is None:
+        session.add(Contribution(version_id=draft.id, user_id=actor.user_id))
+    return draft
+
+
+def _files(session: Session, version: Version) -> Sequence[tuple[str, str]]:
+    if version.id is None:
+        return ()
+    rows = session.execute(select(Attachment.filename, Attachment.sha256).where(Attachment.version_id == version.id))
+    return [(row.filename, row.sha256) for row in rows]
+
+
+def keep_rendering(session: Session, rendered: Rendered) -> None:
+    """Keep it once; two writers of the same text do not disturb each other."""
+    insert = (postgresql if is_postgresql(session) else sqlite).insert
+    values = {
+        "digest": rendered.digest,
+        "html": rendered.html,
+        "plain": rendered.plain,
+        "sections": rendered.sections,
+        "failed": rendered.failed,
+    }
+    session.execute(insert(Rendered).values(values).on_conflict_do_nothing())
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRow:
+    """One asset in the editors' library: its newest version, and whether readers have one."""
+
+    public_id: str
+    external_id: str | None
+    title: str
+    type: AssetType
+    language: str
+    state: VersionState
+    version_number: int
+    owners: tuple[str, ...]
+    updated_at: datetime
+    is_live: bool
+    lacks: tuple[str, ...]
+
+
+def is_live(asset: Asset, states: Iterable[str]) -> bool:
+    now = clock.now()
+    return (
+        VersionState.PUBLISHED.value in states
+        and asset.withdrawn_at is None
+        and asset.held_at is None
+        and (asset.expires_at is None or asset.expires_at > now)
+    )

@@ -1,0 +1,165 @@
+"""Who sees which asset: one SQL rule that every reading surface goes through."""
+
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, case, exists, false, literal, or_, select, true
+from sqlalchemy.orm import aliased
+
+from content.deals import Deal, DealContext, is_member, reached_position
+from content.kinds import Facet, Handling, UseKind, VersionState
+from content.models import Asset, AssetAudience, AssetOwner, Contribution, Grant, UseEvent, Version
+from content.taxonomy import Tag
+from kb import clock
+from kb.access import Actor, Role, Tier
+
+USES = tuple(kind.value for kind in UseKind if kind.is_use)
+
+
+# Built once: aliases made anew for each question cost more than the question.
+_published, _written, _team = aliased(Version), aliased(Version), aliased(AssetAudience)
+_has_published = exists(
+    select(_published.id)
+    .where(_published.asset_id == Asset.id, _published.state == VersionState.PUBLISHED.value)
+    .correlate(Asset)
+)
+_is_for_everybody = ~exists(select(_team.team_id).where(_team.asset_id == Asset.id).correlate(Asset))
+
+
+class Act(StrEnum):
+    """What a reader may do with a visible asset."""
+
+    READ = "read"
+    COPY = "copy"
+    SHARE = "share"
+    DOWNLOAD = "download"
+    OPEN_LINK = "open_link"
+
+
+class Unlock(StrEnum):
+    """Why the stage does not stand in the way."""
+
+    OPEN = "open"
+    DEAL = "deal"
+    GRANT = "grant"
+    PAST_USE = "past_use"
+
+
+def visible_to(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    """Which assets this reader may see; every reading surface goes through it."""
+    return and_(exists_for(actor), _is_unlocked(actor, deal))
+
+
+def locked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    """Assets of which a reader may learn title, type and required stage, and nothing else."""
+    return and_(exists_for(actor), Asset.shows_teaser, ~_is_unlocked(actor, deal))
+
+
+def exists_for(actor: Actor) -> ColumnElement[bool]:
+    """Rules 1 to 3: what fails them is not there for this reader."""
+    return and_(_is_live(), _is_cleared_for(actor), _is_audience(actor))
+
+
+def unlocked_by(actor: Actor, deal: DealContext | None) -> ColumnElement[str]:
+    """Why a visible asset is not locked, as one of Unlock."""
+    return case(
+        (_needs_no_stage(actor), literal(Unlock.OPEN.value)),
+        (_is_reached(actor, deal), literal(Unlock.DEAL.value)),
+        (_has_grant(actor), literal(Unlock.GRANT.value)),
+        else_=literal(Unlock.PAST_USE.value),
+    )
+
+
+def editable_by(actor: Actor) -> ColumnElement[bool]:
+    """Whose drafts and versions an editor sees, in the editors' pages alone."""
+    if not actor.is_user or actor.roles & {Role.ADMIN, Role.COORDINATOR}:
+        return true()
+    theirs = or_(
+        Asset.created_by_id == actor.user_id,
+        Asset.id.in_(select(AssetOwner.asset_id).where(AssetOwner.user_id == actor.user_id)),
+        Asset.id.in_(
+            select(_written.asset_id)
+            .join(Contribution, Contribution.version_id == _written.id)
+            .where(Contribution.user_id == actor.user_id)
+        ),
+    )
+    if Role.MARKETER in actor.roles:
+        return or_(theirs, and_(_is_cleared_for(actor), _is_audience(actor)))
+    return theirs
+
+
+def may(
+    handling: Handling, unlock: Unlock, act: Act, deal: DealContext | None, nda_signed: bool = False, nda: bool = False
+) -> bool:
+    """What the handling allows with an asset that is visible; sending is for a customer on a deal."""
+    if act is Act.READ:
+        return True
+    if unlock is Unlock.PAST_USE:
+        return False
+    if act is Act.COPY:
+        return handling.rank >= Handling.SPOKEN.rank
+    if act is Act.OPEN_LINK:
+        return handling is Handling.PUBLIC
+    return handling.rank >= Handling.NAMED.rank and deal is not None and deal.is_open and (nda_signed or not nda)
+
+
+def _is_live() -> ColumnElement[bool]:
+    now = clock.now()
+    return and_(
+        Asset.withdrawn_at.is_(None),
+        Asset.held_at.is_(None),
+        or_(Asset.expires_at.is_(None), Asset.expires_at > now),
+        _has_published,
+    )
+
+
+def _is_cleared_for(actor: Actor) -> ColumnElement[bool]:
+    return (
+        Asset.tier.in_([tier.value for tier in Tier if tier.rank <= actor.clearance.rank]) if actor.is_user else true()
+    )
+
+
+def _is_audience(actor: Actor) -> ColumnElement[bool]:
+    if not actor.is_user:
+        return true()
+    if not actor.team_ids:
+        return _is_for_everybody
+    return or_(
+        _is_for_everybody,
+        Asset.id.in_(select(AssetAudience.asset_id).where(AssetAudience.team_id.in_(sorted(actor.team_ids)))),
+    )
+
+
+def _is_unlocked(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    return or_(_needs_no_stage(actor), _is_reached(actor, deal), _was_used_on(actor, deal), _has_grant(actor))
+
+
+def _needs_no_stage(actor: Actor) -> ColumnElement[bool]:
+    return Asset.unlock_stage_id.is_(None) if actor.is_user else true()
+
+
+def _is_reached(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    if deal is None:
+        return false()
+    stages = select(Tag.id).where(Tag.facet == Facet.STAGE.value, Tag.position <= reached_position(actor, deal))
+    return and_(Asset.unlock_stage_id.is_not(None), Asset.unlock_stage_id.in_(stages))
+
+
+def _was_used_on(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    """Used on this very deal while it was unlocked, by anybody of the deal's team."""
+    if deal is None:
+        return false()
+    used = select(UseEvent.asset_id).where(UseEvent.deal_id == deal.id, UseEvent.kind.in_(USES), UseEvent.was_unlocked)
+    return and_(_still_member(actor, deal), Asset.id.in_(used))
+
+
+def _still_member(actor: Actor, deal: DealContext) -> ColumnElement[bool]:
+    return exists(select(Deal.id).where(Deal.id == deal.id, is_member(actor)))
+
+
+def _has_grant(actor: Actor) -> ColumnElement[bool]:
+    if actor.user_id is None:
+        return false()
+    granted = select(Grant.asset_id).where(
+        Grant.user_id == actor.user_id, Grant.revoked_at.is_(None), Grant.until > clock.now()
+    )
+    return Asset.id.in_(granted)
