@@ -1,0 +1,43 @@
+"""A search page as JSON, the same for the API and the command line."""
+
+from search.service import Hit, SearchPage
+
+
+def as_json(page: SearchPage) -> dict[str, object]:
+    return {
+        "query": page.query.text,
+        "mode": page.query.mode.value,
+        "took_ms": round(page.took_ms, 1),
+        "total": page.total,
+        "hits": [_hit(hit) for hit in page.hits],
+        "facets": {
+            block.facet: [{"key": value.key, "count": value.count} for value in block.values] for block in page.facets
+        },
+        "locked": [
+            {"id": t.public_id, "title": t.title, "type": t.type.value, "unlock_stage": t.unlock_stage.key}
+            for t in page.locked
+        ],
+        "limited": page.limited,
+        "search_id": page.search_id,
+    }
+
+
+def _hit(hit: Hit) -> dict[str, object]:
+    """`snippet` is the marked passage without marks; `passage` is the whole section a copy gives."""
+    asset = hit.asset
+    return {
+        "id": asset.public_id,
+        "external_id": asset.external_id,
+        "title": asset.title,
+        "type": asset.type.value,
+        "language": asset.language,
+        "score": round(hit.score, 4),
+        "snippet": hit.passage.text if hit.passage else "",
+        "passage": hit.section.plain if hit.section else "",
+        "anchor": hit.section.anchor if hit.section else "",
+        "section": hit.section.title if hit.section else "",
+        "why": [":".join(reason) for reason in hit.why],
+        "unverified": asset.is_unverified,
+        "handling": asset.handling.value,
+        "lift": None,
+    }

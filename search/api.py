@@ -1,0 +1,90 @@
+"""Search for programs: the same answer as `kb search --json`."""
+
+from typing import Annotated, Literal
+
+from flask import Response, jsonify
+from pydantic import Field
+
+from kb.access import Permission
+from kb.api import PREFIX, Shown, Strict, answers, spec
+from kb.errors import Invalid
+from kb.web import Area
+from search import answer
+from search.query import Query
+from search.routes import find
+
+area = Area("search_api", __name__, url_prefix=PREFIX)
+
+Word = Annotated[str, Field(max_length=200)]
+Words = Annotated[list[Word], Field(max_length=50)]
+
+
+class SearchQuery(Strict):
+    q: Annotated[str, Field(max_length=2_000)] = ""
+    deal: Annotated[str, Field(max_length=120)] = ""
+    stage: Words = []
+    industry: Words = []
+    pain_point: Words = []
+    solution: Words = []
+    product: Words = []
+    competitor: Words = []
+    persona: Words = []
+    region: Words = []
+    type: Words = []
+    language: Words = []
+    mode: Literal["lexical"] = "lexical"
+    limit: Annotated[int, Field(ge=1, le=50)] = 20
+    offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class HitShown(Shown):
+    id: str
+    external_id: str | None
+    title: str
+    type: str
+    language: str
+    score: float
+    snippet: str
+    passage: str
+    anchor: str
+    section: str
+    why: list[str]
+    unverified: bool
+    handling: str
+    lift: dict[str, float] | None
+
+
+class CountShown(Shown):
+    key: str
+    count: int
+
+
+class LockedShown(Shown):
+    id: str
+    title: str
+    type: str
+    unlock_stage: str
+
+
+class SearchShown(Shown):
+    query: str
+    mode: str
+    took_ms: float
+    total: int
+    hits: list[HitShown]
+    facets: dict[str, list[CountShown]]
+    locked: list[LockedShown]
+    limited: Literal["lexical_only", "database_only"] | None
+    search_id: str
+
+
+@area.get("/search", needs=Permission.SEARCH)
+@spec.validate(resp=answers(HTTP_200=SearchShown), tags=["search"])
+def search(query: SearchQuery) -> Response:
+    """Search what the caller may see, on a deal where one is given."""
+    filters = query.model_dump(exclude={"q", "deal", "mode", "limit", "offset"})
+    try:
+        asked = Query.of(query.q, filters, query.limit, query.offset, query.mode)
+    except ValueError as mistake:
+        raise Invalid(str(mistake), code="query") from None
+    return jsonify(answer.as_json(find(asked)))

@@ -1,0 +1,123 @@
+"""What every search engine promises: values, errors and the protocol.
+
+An engine is a hint, never the truth: it may be thrown away and rebuilt at any time, and what it
+finds is limited to the asset ids the database says the reader may see.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.analysis import Term
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+class IndexDamaged(Exception):
+    """The index cannot be read; answer from the database and rebuild it."""
+
+
+class IndexMissing(IndexDamaged):
+    """There is no index yet, or it was deleted, or another version of the analyser built it."""
+
+
+class IndexBusy(Exception):
+    """Another writer held the index for longer than we wait; try again later."""
+
+
+class Fields(StrEnum):
+    """Where to look."""
+
+    ALL = "all"
+    TITLE_TAGS = "title_tags"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one asset gives to the index."""
+
+    asset_id: int
+    fingerprint: str
+    title: str
+    body: str
+    tags: str = ""
+    facets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Assets that match, best first, with parallel arrays.
+
+    `scores` are raw BM25F sums. `coverage` (0..1) is the score over the highest one the query could
+    reach. `share` (0..1) is the part of the query's weight whose words the asset holds at all, and
+    `title_share` the same for its title and tags.
+    """
+
+    asset_ids: IntArray
+    scores: FloatArray
+    coverage: FloatArray
+    share: FloatArray
+    title_share: FloatArray
+
+    @classmethod
+    def none(cls) -> "Matches":
+        nothing = np.zeros(0)
+        return cls(np.zeros(0, np.int64), nothing, nothing, nothing, nothing)
+
+    def __len__(self) -> int:
+        return len(self.asset_ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FacetTable:
+    """Pairs of row (position in the asked asset ids) and facet code, as two parallel arrays."""
+
+    rows: IntArray
+    codes: IntArray
+
+
+class Engine(Protocol):
+    """Every method may raise IndexDamaged; those that write may raise IndexBusy, and OSError of a full disk."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Holds the writer lock, so that rows read inside are not older than what is written; re-entrant."""
+
+    def upsert(self, entries: Iterable[Entry]) -> None:
+        """Adds or replaces, in one commit."""
+
+    def remove(self, asset_ids: Iterable[int]) -> None:
+        """Removes, in one commit; unknown ids are no error."""
+
+    def apply(self, upserts: Iterable[Entry], removals: Iterable[int]) -> None:
+        """Both in one commit; an id in both is removed."""
+
+    def rebuild(self, entries: Iterable[Entry]) -> None:
+        """Fills a new index beside and swaps; also the way to make the first one."""
+
+    def lexical(self, terms: Sequence[Term], visible: IntArray, *, fields: Fields = Fields.ALL) -> Matches:
+        """The visible assets that match, best first; `visible` is sorted ascending.
+
+        How rare a word is counts among the visible alone, so that no score tells whether a hidden
+        text holds it; only the mean length of a text is that of the whole index.
+        """
+
+    def facets_of(self, asset_ids: IntArray) -> FacetTable:
+        """The facet codes of these assets; ids the index does not hold have none."""
+
+    def all_ids(self) -> IntArray:
+        """Every asset id in the index, ascending."""
+
+    def fingerprints(self) -> dict[int, str]:
+        """Asset id to fingerprint, for comparison with the database."""
+
+    def verify(self) -> None:
+        """Reads every file again and raises IndexDamaged where one is not what was written."""
+
+    def close(self) -> None:
+        """Lets go of files and memory; the engine may be used again and opens anew."""

@@ -1,0 +1,303 @@
+"""Finds assets: candidates among the visible, narrowed by filters, ranked, each hit loaded through the one rule."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import structlog
+from sqlalchemy.orm import Session
+
+from content import reading, taxonomy
+from content.deals import DealContext
+from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
+from content.reading import ReadableAsset, Signal, Teaser, TextSection
+from content.taxonomy import Label, Vocabulary
+from kb.access import Actor, Permission, require
+from search import analysis, documents, facets, fallback, ranking, snippets
+from search.analysis import Term
+from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Matches
+from search.query import Query
+from search.snippets import Passage
+
+RANKED = 300
+"""Best candidates that are ordered with all signals; the rest follow by their words alone."""
+MOST_LOCKED = 5
+MOST_VALUES = 12
+NOT_SAID = frozenset({"触发", "trigger", "为什么有效", "why it works"})
+"""Headings of a talk track's sections that are for the rep alone: when to use it, and why it works."""
+FACET_ORDER = tuple(FACET_NAMES)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One asset found: the passage to show, the whole section to copy, and why it is here."""
+
+    asset: ReadableAsset
+    score: float
+    passage: Passage | None
+    section: TextSection | None
+    why: tuple[ranking.Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    key: str
+    label: Label | None
+    text: str
+    count: int
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FacetBlock:
+    facet: str
+    values: tuple[FacetValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """What a search answers; every number counts only what this reader may open."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    facets: tuple[FacetBlock, ...]
+    total: int
+    locked: tuple[Teaser, ...]
+    limited: str | None
+    took_ms: float
+    search_id: str = ""
+
+    @property
+    def previous_offset(self) -> int | None:
+        return max(0, self.query.offset - self.query.limit) if self.query.offset else None
+
+    @property
+    def next_offset(self) -> int | None:
+        following = self.query.offset + self.query.limit
+        return following if following < self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Candidates best first, before filters."""
+
+    matches: Matches
+    table: FacetTable
+    limited: str | None
+    locked: IntArray
+    codes_of: Callable[[IntArray], set[int]]
+
+
+def search(
+    session: Session, engine: Engine, actor: Actor, deal: DealContext | None, query: Query, language: str
+) -> SearchPage:
+    """Find what the reader may see; a damaged index is answered from the database, and says so."""
+    require(actor, Permission.SEARCH)
+    started = time.perf_counter()
+    vocabulary = taxonomy.load(session)
+    terms = analysis.query_terms(query.text)
+    visible = reading.visible_ids(session, actor, deal)
+    pool = _pool(session, engine, actor, deal, query, terms, visible)
+    narrowed = facets.narrow(
+        pool.matches.asset_ids, pool.table, _codes(query.filters, vocabulary), _facet_of(vocabulary, pool.table)
+    )
+    ordered, scores = _order(session, query, narrowed, pool.matches, language)
+    here = slice(query.offset, query.offset + query.limit)
+    assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
+    score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
+    return SearchPage(
+        query=query,
+        hits=_hits(session, assets, score_of, terms, language),
+        facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(visible))),
+        total=len(narrowed.pool),
+        locked=tuple(
+            reading.list_teasers(session, actor, deal, [int(i) for i in pool.locked[:MOST_LOCKED]], vocabulary)
+        ),
+        limited=pool.limited,
+        took_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _pool(
+    session: Session,
+    engine: Engine,
+    actor: Actor,
+    deal: DealContext | None,
+    query: Query,
+    terms: Sequence[Term],
+    visible: IntArray,
+) -> _Pool:
+    locked = reading.locked_ids(session, actor, deal) if query.text else np.zeros(0, np.int64)
+    try:
+        matches = (
+            engine.lexical(terms, visible)
+            if query.text
+            else _everything(session, np.intersect1d(visible, engine.all_ids()))
+        )
+        teased = engine.lexical(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+        return _Pool(
+            matches,
+            engine.facets_of(matches.asset_ids),
+            None,
+            teased,
+            lambda ids: set(engine.facets_of(ids).codes.tolist()),
+        )
+    except IndexDamaged as damage:
+        log.warning("index.damaged", reason=str(damage)[:200])
+    matches = fallback.lexical(session, terms, visible) if query.text else _everything(session, visible)
+    teased = fallback.lexical(session, terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+    table = fallback.facets_of(session, matches.asset_ids)
+    return _Pool(
+        matches, table, "database_only", teased, lambda ids: set(fallback.facets_of(session, ids).codes.tolist())
+    )
+
+
+def _everything(session: Session, visible: IntArray) -> Matches:
+    """Without words: all that is visible, published last first."""
+    newest = reading.order_by_newest(session, visible)
+    nothing = np.zeros(len(newest))
+    return Matches(newest, nothing, nothing, nothing, nothing)
+
+
+def _order(
+    session: Session, query: Query, narrowed: facets.Narrowed, matches: Matches, language: str
+) -> tuple[IntArray, FloatArray]:
+    coverage = matches.coverage[narrowed.rows]
+    if not query.text or not len(narrowed.pool):
+        return narrowed.pool, coverage
+    best = narrowed.pool[:RANKED]
+    known = reading.list_signals(session, [int(i) for i in best])
+    signals = [known.get(int(i), Signal("", "", False)) for i in best]
+    ranked = ranking.merge(
+        ranking.Signals(
+            asset_ids=best,
+            coverage=coverage[:RANKED],
+            title_share=matches.title_share[narrowed.rows][:RANKED],
+            exact_title=np.array([ranking.is_title(query.text, s.title) for s in signals], np.bool_),
+            verified=np.array([not s.is_unverified for s in signals], np.bool_),
+            own_language=np.array([s.language == language for s in signals], np.bool_),
+        )
+    )
+    return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate(
+        (ranked.scores, coverage[RANKED:])
+    )
+
+
+def _hits(
+    session: Session,
+    assets: Sequence[ReadableAsset],
+    score_of: Mapping[int, float],
+    terms: Sequence[Term],
+    language: str,
+) -> tuple[Hit, ...]:
+    sections = reading.list_sections(session, assets)
+    return tuple(
+        _hit(asset, sections.get(asset.id, ()), score_of.get(asset.id, 0.0), terms, language) for asset in assets
+    )
+
+
+def _hit(
+    asset: ReadableAsset, sections: tuple[TextSection, ...], score: float, terms: Sequence[Term], language: str
+) -> Hit:
+    useful = _sayable(asset, [section for section in sections if section.plain.strip()])
+    passage = snippets.best_passage([snippets.Section(s.anchor, s.title, s.plain) for s in useful], terms)
+    section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
+    marked = passage is not None and any(is_marked for _, is_marked in passage.parts)
+    labels = [label.text(language) for label in asset.tags] + [
+        word for label in asset.tags for word in (label.en, label.zh, *label.synonyms)
+    ]
+    why = ranking.reasons(terms, asset.title, labels, in_text=marked) if terms else ()
+    return Hit(asset, score, passage, section, _one_reason_a_tag(why, asset, language))
+
+
+def _sayable(asset: ReadableAsset, sections: list[TextSection]) -> list[TextSection]:
+    """A talk track's trigger holds the customer's words, which nobody wants to copy: what can be said comes in its place."""
+    if asset.type is not AssetType.TALK_TRACK:
+        return sections
+    rest = [section for section in sections if section.title.strip().casefold() not in NOT_SAID]
+    return rest or sections
+
+
+def _one_reason_a_tag(why: Sequence[ranking.Reason], asset: ReadableAsset, language: str) -> tuple[ranking.Reason, ...]:
+    """Synonyms and the other language's label stand for the tag: it is named once, in the reader's language."""
+    names = {word: label.text(language) for label in asset.tags for word in (label.en, label.zh, *label.synonyms)}
+    return tuple(
+        dict.fromkeys(("tag", names.get(reason[1], reason[1])) if reason[0] == "tag" else reason for reason in why)
+    )
+
+
+def _codes(filters: Mapping[str, frozenset[str]], vocabulary: Vocabulary) -> dict[str, set[int]]:
+    return {facet: {_code(facet, value, vocabulary) for value in values} for facet, values in filters.items()}
+
+
+def _code(facet: str, value: str, vocabulary: Vocabulary) -> int:
+    """The number of a facet's value; a value nobody knows gets one that nothing carries."""
+    if facet == "type":
+        return documents.type_code(value) if value in set(AssetType) else -1
+    if facet == "language":
+        return documents.language_code(value.casefold())
+    label = vocabulary.find(facet, value)
+    return documents.tag_code(label.id) if label else -1
+
+
+def _facet_of(vocabulary: Vocabulary, table: FacetTable) -> dict[int, str]:
+    known = {documents.tag_code(label.id): label.facet for label in vocabulary.by_id.values()}
+    known |= {documents.type_code(kind.value): "type" for kind in AssetType}
+    languages = {int(code) for code in np.unique(table.codes) if code % 3 == documents.LANGUAGE_REMAINDER}
+    return known | dict.fromkeys(languages, "language")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the facets are made of; `carried` are the codes of all that the reader may see, asked only when needed."""
+
+    counts: Mapping[str, Mapping[int, int]]
+    filters: Mapping[str, frozenset[str]]
+    vocabulary: Vocabulary
+    carried: Callable[[], set[int]]
+
+
+def _blocks(known: _Known) -> tuple[FacetBlock, ...]:
+    blocks = [FacetBlock(facet, _values(facet, known)) for facet in FACET_ORDER]
+    return tuple(block for block in blocks if block.values)
+
+
+def _values(facet: str, known: _Known) -> tuple[FacetValue, ...]:
+    """Stages in their order, everything else by count; what is chosen is always there."""
+    counts = known.counts.get(facet, {})
+    words = {_code(facet, word, known.vocabulary): word for word in sorted(known.filters.get(facet, ()))}
+    found = [
+        value
+        for code, count in counts.items()
+        if (value := _value(facet, code, count, code in words, known.vocabulary))
+    ]
+    found += [_chosen(facet, code, word, known) for code, word in words.items() if code not in counts]
+    if facet == "stage":
+        return tuple(sorted(found, key=lambda value: value.label.position if value.label else 0))
+    found.sort(key=lambda value: (not value.selected, -value.count, value.key))
+    return tuple(found[: max(MOST_VALUES, len(words))])
+
+
+def _chosen(facet: str, code: int, word: str, known: _Known) -> FacetValue:
+    """A chosen value that nothing found carries; a tag on no asset this reader may see is not told from one that never was."""
+    value = _value(facet, code, 0, True, known.vocabulary) if code >= 0 and code in known.carried() else None
+    return value or FacetValue(word, None, word, 0, True)
+
+
+def _value(facet: str, code: int, count: int, selected: bool, vocabulary: Vocabulary) -> FacetValue | None:
+    if facet == "type":
+        kind = next((kind for kind in AssetType if documents.type_code(kind.value) == code), None)
+        return FacetValue(kind.value, None, TYPE_NAMES[kind], count, selected) if kind else None
+    if facet == "language":
+        language = documents.language_of(code)
+        return FacetValue(language, None, LANGUAGE_NAMES.get(language, language), count, selected)
+    label = vocabulary.by_id.get(documents.tag_id(code))
+    return FacetValue(label.key, label, label.en, count, selected) if label else None
+
+
+def with_id(page: SearchPage, search_id: str) -> SearchPage:
+    """The page of a search that was kept under this id."""
+    return replace(page, search_id=search_id)
