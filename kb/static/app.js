@@ -1,0 +1,8 @@
+// Entry: loads the small modules with the same stamp as this file, so that no old one is mixed in.
+const stamp = new URL(import.meta.url).search;
+const load = (name) => import(`./${name}.js${stamp}`);
+
+const page = await load("page");
+const parts = await Promise.all(["menus", "copy", "search", "keys"].map(load));
+for (const part of parts) part.start(page);
+document.documentElement.dataset.ready = "";
