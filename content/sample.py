@@ -1,0 +1,127 @@
+"""Loads the sample company, through the same imports that everybody uses."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from content import taxonomy
+from content.crm import CsvImport
+from content.importing import AssetImport, Options, Report
+from content.kinds import Facet, VersionState
+from content.models import Asset, Version
+from kb import clock, users
+from kb.access import Actor
+from kb.config import Settings
+from kb.db import Database
+
+FOLDER = Path(__file__).parent / "sample"
+WRITTEN_ON = date(2026, 11, 26)
+"""The day the sample's dates count as today; loading shifts them to the present."""
+PUBLISHED_DAYS_AGO = 200
+PASSWORD = "yunshu-demo"  # noqa: S105  # printed on screen: a demonstration has no secrets
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """The account shown for one role."""
+
+    role: str
+    email: str
+    name: str
+
+
+def load(database: Database, settings: Settings, actor: Actor, say: Say = lambda _text: None) -> list[Report]:
+    """Load people, vocabulary, deals, assets and usage; safe to run again, and to be ended half way."""
+    load_people(database, actor)
+    load_vocabulary(database, actor)
+    say("people and vocabulary are there")
+    shift = _shift_to_today()
+    reports = [
+        CsvImport(database, actor, "deals", shift).run(FOLDER / "deals.csv"),
+        CsvImport(database, actor, "stages", shift).run(FOLDER / "stages.csv"),
+    ]
+    say("deals are there")
+    importer = AssetImport(database, settings, actor, Options(publish=True))
+    reports.append(importer.run([FOLDER / "assets"], lambda done: say(f"{done} assets")))
+    _date_assets(database)
+    reports.append(CsvImport(database, actor, "usage", shift).run(FOLDER / "usage.csv"))
+    say("the sample company is loaded")
+    return reports
+
+
+def faces() -> list[Face]:
+    """One account a role: the person whose first role it is."""
+    found: dict[str, Face] = {}
+    for person in _people():
+        if person.get("demo"):
+            found.setdefault(person["roles"][0], Face(person["roles"][0], person["email"], person["name"]))
+    return list(found.values())
+
+
+def load_people(database: Database, actor: Actor) -> None:
+    """Add those who are missing; a person who changed the demo password keeps it."""
+    with database.writing() as session:
+        for person in sorted(_people(), key=lambda one: bool(one.get("manager"))):
+            if users.find_by_email(session, person["email"]) is None:
+                fields = {
+                    key: ";".join(value) if isinstance(value, list) else str(value)
+                    for key, value in person.items()
+                    if value
+                }
+                users.add(session, actor, users.with_password(users.new_user(fields), PASSWORD))
+
+
+def load_vocabulary(database: Database, actor: Actor) -> None:
+    words: Mapping[str, list[dict[str, Any]]] = yaml.safe_load((FOLDER / "vocabulary.yaml").read_text(encoding="utf-8"))
+    with database.writing() as session:
+        for facet, tags in words.items():
+            for position, tag in enumerate(tags, start=1):
+                taxonomy.put(
+                    session, actor, Facet(facet), tag["key"], tag["en"], tag["zh"], tag.get("synonyms", ()), position
+                )
+
+
+def _people() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((FOLDER / "people.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def _shift_to_today() -> Callable[[datetime], datetime]:
+    days = timedelta(days=(clock.now().date() - WRITTEN_ON).days)
+    return lambda at: at + days
+
+
+def _date_assets(database: Database) -> None:
+    """Give the loaded versions a past, so that use came after publication and some are due for verification."""
+    with database.writing() as session:
+        for asset, version in session.execute(_fresh()):
+            version.published_at = clock.now() - timedelta(days=PUBLISHED_DAYS_AGO)
+            _verify_in_the_past(session, asset)
+
+
+def _fresh() -> Select[Asset, Version]:
+    return (
+        select(Asset, Version)
+        .join(Version)
+        .where(
+            Version.state == VersionState.PUBLISHED.value,
+            Asset.verified_at.is_(None),
+            Version.is_bulk_load,
+            Asset.extra["verified_days_ago"].as_integer() >= 0,
+        )
+    )
+
+
+def _verify_in_the_past(session: Session, asset: Asset) -> None:
+    days = asset.extra.get("verified_days_ago")
+    if isinstance(days, int):
+        asset.verified_at = clock.now() - timedelta(days=days)
+    session.flush()

@@ -1,0 +1,173 @@
+"""Wires everything; nothing imports this file but the ways to start it."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, g, url_for
+from flask_babel import Babel, format_datetime, get_locale, gettext
+from flask_bootstrap import Bootstrap5
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import content.api
+import content.routes
+import search.api
+import search.routes
+from content import dealing, index_feed, kinds
+from kb import account, api, clock, db, health, language, login, web
+from kb.config import LOOPBACK, Settings, prepare_data_dir
+from kb.worker import Worker
+from search import feed
+from search.engine import Engine, IndexDamaged
+from search.whoosh_engine import WhooshEngine
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one installation in one process."""
+
+    settings: Settings
+    database: db.Database
+    engine: Engine
+    worker: Worker
+
+
+def open_service(settings: Settings) -> Service:
+    """Open database and index of an installation; the same for web, worker and command line."""
+    settings = prepare_data_dir(settings)
+    database = db.bind(db.Database(settings.sqlalchemy_url))
+    index_feed.install()
+    engine = WhooshEngine(settings.index_dir)
+    handlers = feed.handlers(database, engine)
+    return Service(settings, database, engine, Worker(database, handlers, sweeps=feed.sweeps(database, engine)))
+
+
+def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
+    """The web application on an opened service; `addresses` are further names it answers to."""
+    app = Flask("kb", template_folder=str(TEMPLATES), static_folder=str(ROOT / "kb" / "static"))
+    _configure(app, service.settings, addresses)
+    app.extensions["search_engine"] = service.engine
+    app.extensions["kb_checks"] = {"index": lambda: _index_state(service.engine)}
+    Bootstrap5(app)
+    Babel(app, locale_selector=language.choose)
+    language.serve_catalogue(app)
+    web.init(app)
+    app.before_request(dealing.remember)
+    login.init(app)
+    for area in (
+        account.area,
+        api.area,
+        health.area,
+        content.routes.area,
+        content.api.area,
+        search.routes.area,
+        search.api.area,
+    ):
+        app.register_blueprint(area)
+    _teach_templates(app)
+    if service.settings.trusted_proxies:
+        hops = service.settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # Flask's documented way
+    return app
+
+
+def _index_state(engine: Engine) -> str:
+    try:
+        engine.all_ids()
+    except IndexDamaged:
+        return "rebuilding: the database answers meanwhile"
+    return "ok"
+
+
+def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> None:
+    secure = settings.is_https or not settings.base_url or urlsplit(settings.base_url).hostname in LOOPBACK
+    hosts = {urlsplit(settings.base_url).hostname or ""} if settings.base_url else set(LOOPBACK)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        KB_LANGUAGE=settings.language,
+        KB_MAX_UPLOAD_MB=settings.max_upload_mb,
+        KB_TIMEZONE=settings.timezone,
+        BABEL_DEFAULT_LOCALE=settings.language,
+        BABEL_DEFAULT_TIMEZONE=settings.timezone,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        MAX_CONTENT_LENGTH=settings.max_upload_mb * 1024 * 1024,
+        SESSION_COOKIE_NAME="__Host-kb" if secure else "kb",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        TRUSTED_HOSTS=sorted(hosts | set(addresses)),
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # web.py asks Origin and Sec-Fetch-Site instead: a Referer may be missing
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # the default provider has it
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _teach_templates(app: Flask) -> None:
+    app.jinja_env.filters["moment"] = lambda at: format_datetime(at, "yyyy-MM-dd HH:mm")
+    app.jinja_env.filters["ago"] = _ago
+    names = {
+        "TYPE_NAMES": kinds.TYPE_NAMES,
+        "HANDLING_NAMES": kinds.HANDLING_NAMES,
+        "FACET_NAMES": kinds.FACET_NAMES,
+        "STATE_NAMES": kinds.STATE_NAMES,
+        "LANGUAGE_NAMES": kinds.LANGUAGE_NAMES,
+    }
+    stamp = _static_stamp(ROOT / "kb" / "static")
+
+    @app.context_processor
+    def _words() -> dict[str, object]:
+        return {
+            **names,
+            **dealing.for_templates(),
+            "language": str(get_locale() or "en"),
+            "person": g.get("person"),
+            "actor": g.get("actor"),
+            "static_url": lambda name: url_for("static", filename=name, v=stamp),
+        }
+
+
+def _ago(at: datetime) -> str:
+    """How long ago, in the fewest words: minutes, hours, days, else the date."""
+    minutes = int((clock.now() - at).total_seconds() // 60)
+    if minutes < 1:
+        return str(gettext("just now"))
+    if minutes < 60:
+        return str(gettext("%(n)s min ago", n=minutes))
+    if minutes < 60 * 24:
+        return str(gettext("%(n)s h ago", n=minutes // 60))
+    if minutes < 60 * 24 * 60:
+        return str(gettext("%(n)s d ago", n=minutes // (60 * 24)))
+    return str(format_datetime(at, "yyyy-MM-dd"))
+
+
+def _static_stamp(folder: Path) -> str:
+    newest = max((path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()), default=0)
+    return f"{newest:x}"
+
+
+def configure_logging(level: str) -> None:
+    """One JSON line an event on standard error; a log sink that is gone never stops the service."""
+    logging.basicConfig(level=level, format="%(message)s")
+    logging.raiseExceptions = False
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,513 @@
+"""The `kb` command; results go to standard output, messages and progress to standard error."""
+
+import json
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import OperationalError
+
+from content import deals, sample, taxonomy
+from content.crm import CsvImport
+from content.importing import AssetImport, Options, Report
+from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
+from kb.app import Service, configure_logging, create_app, open_service
+from kb.config import LOOPBACK, Settings, prepare_data_dir
+from kb.db import Database
+from kb.errors import KbError, WrongSettings
+from search import answer, service, upkeep
+from search.query import FACETS, Query
+
+REFUSED = 1
+say = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command; every refusal is one clear line and exit 1, never a stack trace."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        raise SystemExit(130) from None
+    except click.ClickException as mistake:
+        mistake.show()
+        raise SystemExit(mistake.exit_code) from None
+    except WrongSettings as mistake:
+        _refuse(str(mistake))
+    except KbError as refusal:
+        _refuse(refusal.text)
+    except OperationalError as error:
+        _refuse(f"The database does not answer: {error.orig}")
+
+
+def _refuse(text: str) -> None:
+    click.echo(text, err=True)
+    raise SystemExit(REFUSED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Sales-enablement knowledge base. Settings are KB_* variables: see `kb doctor`."""
+
+
+@contextmanager
+def installation() -> Iterator[Service]:
+    """The installation that the settings name, with a schema this release knows."""
+    settings = config.load()
+    configure_logging(settings.log_level if settings.log_level != "INFO" else "WARNING")
+    opened = open_service(settings)
+    try:
+        migrate.require_current(opened.database)
+        yield opened
+    finally:
+        opened.engine.close()
+        opened.database.close()
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error where there is a screen; call it with what is done and, if known, of how many."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=say, transient=True, disable=not say.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)
+
+
+# --- installations ---
+
+
+@cli.command()
+@click.option("--admin", metavar="EMAIL", help="Address of the first administrator.")
+def init(admin: str | None) -> None:
+    """Make an empty installation and print the first sign-in."""
+    settings = prepare_data_dir(config.load())
+    opened = open_service(settings)
+    migrate.upgrade(settings, opened.database)
+    upkeep.begin(opened.engine)
+    if admin:
+        password = secrets.token_urlsafe(12)
+        with opened.database.writing() as session:
+            users.add(
+                session,
+                access.operator(),
+                users.NewUser(
+                    users.normal_email(admin),
+                    roles=(access.Role.ADMIN,),
+                    clearance=access.Tier.CONFIDENTIAL,
+                    password=password,
+                ),
+            )
+        click.echo(f"{users.normal_email(admin)}  {password}")
+    say.print(f"Ready in {settings.data_dir}. Start it with: kb serve")
+
+
+@cli.command(name="migrate")
+def migrate_command() -> None:
+    """Bring the database to this release's schema."""
+    settings = prepare_data_dir(config.load())
+    database = Database(settings.sqlalchemy_url)
+    migrate.upgrade(settings, database)
+    say.print(f"The database is at {migrate.revision(database)}.")
+
+
+@cli.command()
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder of the demonstration (default: KB_DATA_DIR or ./kb-data).",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--no-serve", is_flag=True, help="Load the sample company and end.")
+def demo(data_dir: Path | None, port: int, no_serve: bool) -> None:
+    """Load the sample company and serve it on this machine; safe to run again."""
+    settings = config.load(data_dir=data_dir) if data_dir else config.load()
+    configure_logging("WARNING")
+    listener = None if no_serve else serving.listen("127.0.0.1", port)
+    opened = open_service(settings)
+    migrate.upgrade(opened.settings, opened.database)
+    upkeep.begin(opened.engine)
+    sample.load_people(opened.database, access.operator())
+    sample.load_vocabulary(opened.database, access.operator())
+    if listener is None:
+        _load_sample(opened)
+        with progress("Indexing"):
+            outbox.drain(opened.database, opened.worker.handlers)
+        opened.engine.close()
+        return
+    _greet(port)
+    Thread(target=_load_sample, args=(opened,), name="kb-sample", daemon=True).start()
+    worker.start_in_background(opened.worker)
+    serving.serve(create_app(opened), opened.settings, listener, opened.worker.stop)
+
+
+def _load_sample(opened: Service) -> None:
+    for report in sample.load(
+        opened.database, opened.settings, access.operator(), lambda text: say.print(f"  sample: {text}", style="dim")
+    ):
+        for failure in report.failed:
+            say.print(f"  sample: {failure.path}:{failure.line} {failure.message}", style="red", markup=False)
+
+
+def _greet(port: int) -> None:
+    say.print(
+        f"\n  Open [bold]http://127.0.0.1:{port}[/bold] and sign in with the password [bold]{sample.PASSWORD}[/bold] as\n"
+    )
+    for face in sample.faces():
+        say.print(f"    {face.role:<12} {face.email:<28} {face.name}", markup=False)
+    say.print("\n  The sample company goes on loading behind the page. Stop with Ctrl+C.\n", style="dim")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Web processes; with more than one the worker is a process of its own.",
+)
+@click.option("--inherited", is_flag=True, hidden=True)
+def serve(host: str, port: int, workers: int, inherited: bool) -> None:
+    """Serve the web pages and, by default, do the worker's work inside."""
+    settings = config.load()
+    configure_logging(settings.log_level)
+    serving.check_address(settings, host)
+    if inherited:
+        _serve_here(settings, with_worker=False)
+        return
+    opened = open_service(settings)
+    migrate.require_current(opened.database)
+    listener = serving.listen(host, port)
+    say.print(f"Serving {settings.base_url or f'http://{host}:{port}'}")
+    if workers == 1:
+        worker.start_in_background(opened.worker)
+        serving.serve(create_app(opened, _names(host)), opened.settings, listener, opened.worker.stop)
+        return
+    opened.database.close()
+    listener.set_inheritable(True)
+    raise SystemExit(serving.serve_many(listener, workers, serving.own_command()))
+
+
+def _names(host: str) -> tuple[str, ...]:
+    return (host,) if host in LOOPBACK else ()
+
+
+def _serve_here(settings: Settings, *, with_worker: bool) -> None:
+    listener = serving.inherited()
+    if listener is None:
+        raise click.UsageError("--inherited is for the processes that `kb serve --workers` starts")
+    opened = open_service(settings)
+    if with_worker:
+        worker.start_in_background(opened.worker)
+    serving.serve(create_app(opened), opened.settings, listener, opened.worker.stop)
+
+
+@cli.command(name="worker")
+def worker_command() -> None:
+    """Do what waits in the outbox until stopped; as many machines as wanted with PostgreSQL."""
+    with installation() as opened:
+        serving.until_stopped(opened.worker.run, opened.worker.stop)
+
+
+@cli.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True)
+def doctor_command(as_json: bool) -> None:
+    """Check settings, database, index, queue and disk: ok or what to do."""
+    findings = doctor.examine()
+    if as_json:
+        print_json([{"part": f.part, "ok": f.ok, "message": f.message} for f in findings])
+    else:
+        for finding in findings:
+            say.print(f"{'ok  ' if finding.ok else 'LOOK'} {finding.part:<10} {finding.message}", markup=False)
+        say.print("\nSettings:", markup=False)
+        for name, default, meaning in config.meanings():
+            say.print(f"  {name:<20} {meaning}{f' (default {default})' if default else ''}", markup=False)
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(REFUSED)
+
+
+# --- people ---
+
+
+@cli.group()
+def user() -> None:
+    """People."""
+
+
+@user.command(name="add")
+@click.argument("email")
+@click.option(
+    "--role", "roles", multiple=True, required=True, metavar="R[,R]", help=f"One or more of {', '.join(access.Role)}."
+)
+@click.option("--party", "parties", multiple=True, metavar="P[,P]", help=f"For reviewers: {', '.join(access.Party)}.")
+@click.option(
+    "--clearance",
+    default=access.Tier.INTERNAL.value,
+    show_default=True,
+    metavar="T",
+    help=f"One of {', '.join(access.Tier)}.",
+)
+@click.option("--team", "teams", multiple=True, metavar="T")
+@click.option("--name", default="")
+@click.option("--language", default="", help="zh or en; empty: as the browser says.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input; else one is made and printed."
+)
+def add_user(
+    email: str,
+    roles: tuple[str, ...],
+    parties: tuple[str, ...],
+    clearance: str,
+    teams: tuple[str, ...],
+    name: str,
+    language: str,
+    password_stdin: bool,
+) -> None:
+    """Add a person and print the password, unless it was given."""
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    fields = {
+        "email": email,
+        "name": name,
+        "role": ",".join(roles),
+        "party": ",".join(parties),
+        "clearance": clearance,
+        "teams": ",".join(teams),
+        "language": language,
+    }
+    with installation() as opened, opened.database.writing() as session:
+        users.add(session, access.operator(), users.with_password(users.new_user(fields), password))
+    if not password_stdin:
+        click.echo(password)
+
+
+@cli.group()
+def token() -> None:
+    """API tokens."""
+
+
+@token.command(name="create")
+@click.argument("email")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="S",
+    help=f"One or more of {', '.join(access.Permission)}; none: all that the person may.",
+)
+@click.option("--name", default="command line", show_default=True)
+def create_token(email: str, scopes: tuple[str, ...], name: str) -> None:
+    """Make a token for a person and print it alone."""
+    with installation() as opened, opened.database.writing() as session:
+        created = tokens.create(
+            session,
+            access.operator(),
+            users.get_by_email(session, email),
+            name,
+            [s for scope in scopes for s in scope.split(",")],
+        )
+    click.echo(created)
+
+
+# --- content in ---
+
+
+@cli.group(name="import")
+def import_group() -> None:
+    """Bring in assets, people, deals, stages and usage; a second run changes nothing."""
+
+
+@import_group.command(name="assets")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--publish", is_flag=True, help="Publish at once, without review; audited, and what is missing goes on the board."
+)
+@click.option("--create-tags", is_flag=True, help="Make tags that the vocabulary does not have.")
+@click.option("--owner", default="", metavar="EMAIL", help="Owner of assets that name none.")
+@click.option("--json", "as_json", is_flag=True)
+def import_assets(paths: tuple[Path, ...], publish: bool, create_tags: bool, owner: str, as_json: bool) -> None:
+    """Import files or folders of .md and .jsonl."""
+    with installation() as opened:
+        if owner:
+            with opened.database.reading() as session:
+                users.get_by_email(session, owner)
+        importer = AssetImport(
+            opened.database, opened.settings, access.operator(), Options(publish, create_tags, owner)
+        )
+        with progress("Importing") as step:
+            report = importer.run(paths, step)
+        with progress("Indexing"):
+            outbox.drain(opened.database, opened.worker.handlers)
+    _tell(report, as_json)
+
+
+def _import_csv(kind: str) -> Any:
+    @import_group.command(name=kind, help=f"Import {kind} from a CSV file.")
+    @click.argument("file", type=click.Path(path_type=Path))
+    @click.option("--json", "as_json", is_flag=True)
+    def run(file: Path, as_json: bool) -> None:
+        with installation() as opened, progress(f"Importing {kind}") as step:
+            report = CsvImport(opened.database, access.operator(), kind).run(file, step)
+        _tell(report, as_json)
+
+    return run
+
+
+for _kind in CsvImport.REQUIRED:
+    _import_csv(_kind)
+
+
+def _tell(report: Report, as_json: bool) -> None:
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for line in [*report.warnings, *report.failed]:
+            say.print(
+                f"{line.path}{f':{line.line}' if line.line else ''}: {line.message}",
+                style="red" if line in report.failed else "yellow",
+                markup=False,
+            )
+        say.print(
+            f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged, {len(report.failed)} failed"
+        )
+    if report.failed:
+        raise SystemExit(REFUSED)
+
+
+# --- finding ---
+
+
+@cli.command()
+@click.argument("query", default="")
+@click.option("--as", "email", metavar="EMAIL", help="See what this person sees; without it, every published asset.")
+@click.option("--deal", metavar="ID", help="The deal in context.")
+@click.option("--limit", type=click.IntRange(1, 50), default=10, show_default=True)
+@click.option("--mode", type=click.Choice(["lexical"]), default="lexical", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def search(
+    query: str, email: str | None, deal: str | None, limit: int, mode: str, as_json: bool, **filters: Sequence[str]
+) -> None:
+    """Find assets by what the customer said."""
+    try:
+        asked = Query.of(query, filters, limit, 0, mode)
+    except ValueError as mistake:
+        raise KbError(str(mistake)) from None
+    with installation() as opened, opened.database.reading() as session:
+        actor = users.actor_of(users.get_by_email(session, email)) if email else access.operator()
+        chosen = deals.get_context(session, actor, taxonomy.load(session), deal) if deal else None
+        page = service.search(session, opened.engine, actor, chosen, asked, "en" if actor.language == "en" else "zh")
+    if as_json:
+        print_json(answer.as_json(page))
+        return
+    for number, hit in enumerate(page.hits, start=1):
+        click.echo(
+            f"{number:>2}. {hit.asset.title}  [{hit.asset.type} · {hit.asset.language}]  {hit.asset.external_id or hit.asset.public_id}"
+        )
+        if hit.passage:
+            click.echo(f"    {hit.passage.text}")
+    if page.limited:
+        say.print("The index is being rebuilt; this answer comes from the database.", style="yellow")
+    say.print(f"{page.total} found in {page.took_ms:.0f} ms")
+
+
+for _facet in FACETS:
+    search = click.option(f"--{_facet.replace('_', '-')}", _facet, multiple=True, metavar="K")(search)
+
+
+@cli.group()
+def index() -> None:
+    """The search index: a copy that may be thrown away."""
+
+
+@index.command(name="check")
+@click.option("--json", "as_json", is_flag=True)
+def check_index(as_json: bool) -> None:
+    """Compare the index with the database, repair what differs, and say what it was."""
+    with installation() as opened:
+        found = upkeep.check(opened.database, opened.engine)
+    if as_json:
+        print_json(
+            {
+                "assets": found.assets,
+                "missing": found.missing,
+                "stale": found.stale,
+                "surplus": found.surplus,
+                "was_damaged": found.was_damaged,
+                "waiting": found.waiting,
+            }
+        )
+    elif found.is_true:
+        say.print(f"The index agrees with the database: {found.assets} assets.")
+    else:
+        what = (
+            "It was damaged and has been rebuilt"
+            if found.was_damaged
+            else f"Repaired {found.missing} missing, {found.stale} stale, {found.surplus} surplus"
+        )
+        say.print(f"{what}; {found.assets} assets.")
+
+
+@index.command(name="rebuild")
+@click.option("--json", "as_json", is_flag=True)
+def rebuild_index(as_json: bool) -> None:
+    """Build a new index beside the present one and swap."""
+    with installation() as opened, progress("Rebuilding") as step:
+        assets = upkeep.rebuild(opened.database, opened.engine, step)
+    if as_json:
+        print_json({"assets": assets})
+    else:
+        say.print(f"Rebuilt: {assets} assets.")
+
+
+# --- trail ---
+
+
+@cli.group(name="audit")
+def audit_group() -> None:
+    """The append-only trail."""
+
+
+@audit_group.command(name="verify")
+@click.option("--json", "as_json", is_flag=True)
+def verify_audit(as_json: bool) -> None:
+    """Read the whole chain; name the first row that was changed."""
+    with installation() as opened, opened.database.reading() as session:
+        found = audit.verify(session)
+    if as_json:
+        print_json(
+            {
+                "intact": found.intact,
+                "entries": found.entries,
+                "head": found.head,
+                "broken_at": found.broken_at,
+                "reason": found.reason,
+            }
+        )
+    else:
+        say.print(
+            f"Intact: {found.entries} entries, head {found.head}." if found.intact else f"BROKEN: {found.reason}."
+        )
+    if not found.intact:
+        raise SystemExit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()
