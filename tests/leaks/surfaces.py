@@ -1,0 +1,125 @@
+"""The hand-written inventory: every way in, what it is, and how to call it. What is not listed here fails a test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote
+
+from werkzeug.test import TestResponse
+
+from kb.access import Permission
+from kb.web import PUBLIC, Needs
+from tests.conftest import Browser
+
+Call = Callable[[Browser, str, str], TestResponse]
+"""Calls a surface as this browser, for the asset of this reference, on the deal of this id (or none)."""
+
+
+class Kind(StrEnum):
+    """What a surface may show."""
+
+    PUBLIC = "public"  # nothing of the library, and nobody is asked who they are
+    OWN = "own"  # the caller's own account alone
+    READS_ONE = "reads_one"  # one asset by its id, through the one rule
+    LISTS = "lists"  # many assets, and numbers about them, through the one rule
+    EDITS_ONE = "edits_one"  # one asset by its id, through `editable_by`
+    LISTS_EDITABLE = "lists_editable"
+    DEALS = "deals"  # the caller's deals
+    NO_ASSET = "no_asset"  # needs a right, shows neither assets nor deals
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One route; `found` is its status for an asset the reader may see, `audit` the entries a successful write leaves."""
+
+    method: str
+    endpoint: str
+    kind: Kind
+    needs: Needs | None
+    call: Call | None = None
+    found: int = 200
+    audit: int = 0
+
+
+def _get(pattern: str) -> Call:
+    return lambda browser, reference, deal: browser.get(
+        pattern.format(quote(reference, safe="")), query_string={"deal": deal}
+    )
+
+
+def _event(browser: Browser, reference: str, deal: str) -> TestResponse:
+    return browser.post(
+        f"/assets/{quote(reference, safe='')}/events",
+        json={"event_id": f"{reference[:40]}{deal}-page", "kind": "view", "deal": deal},
+    )
+
+
+def _usage(browser: Browser, reference: str, deal: str) -> TestResponse:
+    return browser.post(
+        "/api/v1/usage",
+        json={"event_id": f"{reference[:40]}{deal}-api", "kind": "view", "asset": reference, "deal": deal},
+    )
+
+
+def _withdraw(browser: Browser, reference: str, _deal: str) -> TestResponse:
+    """Without a reason, so that it is refused just before it would take effect."""
+    return browser.post(f"/assets/{quote(reference, safe='')}/withdraw", data={"reason": " "})
+
+
+def _withdraw_api(browser: Browser, reference: str, _deal: str) -> TestResponse:
+    return browser.post(f"/api/v1/assets/{quote(reference, safe='')}/withdraw", json={"reason": " "})
+
+
+INVENTORY: tuple[Surface, ...] = (
+    Surface("GET", "static", Kind.PUBLIC, None),
+    Surface("GET", "bootstrap.static", Kind.PUBLIC, None),
+    Surface("GET", "health.alive", Kind.PUBLIC, PUBLIC),
+    Surface("GET", "health.ready", Kind.PUBLIC, PUBLIC),
+    Surface("GET", "login.page", Kind.PUBLIC, PUBLIC),
+    Surface("POST", "login.sign_in", Kind.PUBLIC, PUBLIC, audit=1),
+    Surface("POST", "login.sign_out", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("GET", "account.page", Kind.OWN, Permission.ACCOUNT),
+    Surface("POST", "account.language", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("POST", "account.password", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("POST", "account.create_token", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("POST", "account.revoke_token", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("GET", "api.openapi", Kind.NO_ASSET, Permission.SEARCH),
+    Surface("GET", "health.metrics", Kind.NO_ASSET, Permission.METRICS),
+    Surface("GET", "content.look", Kind.NO_ASSET, Permission.ADMINISTER),
+    Surface("GET", "content.asset", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}")),
+    Surface("GET", "content.source", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}/source")),
+    Surface("GET", "content_api.asset", Kind.READS_ONE, Permission.SEARCH, _get("/api/v1/assets/{}")),
+    Surface("POST", "content.use", Kind.READS_ONE, Permission.USE, _event),
+    Surface("POST", "content_api.record_usage", Kind.READS_ONE, Permission.USE, _usage, found=202),
+    Surface("POST", "content.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw, found=422, audit=1),
+    Surface("POST", "content_api.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw_api, found=422, audit=1),
+    Surface("GET", "search.home", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search.results", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search_api.search", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "content.library_page", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("GET", "content.pick_deal", Kind.DEALS, Permission.SEARCH),
+)
+
+COMMANDS: dict[str, Kind] = {
+    "init": Kind.NO_ASSET,
+    "migrate": Kind.NO_ASSET,
+    "demo": Kind.NO_ASSET,
+    "serve": Kind.NO_ASSET,
+    "worker": Kind.NO_ASSET,
+    "doctor": Kind.NO_ASSET,
+    "user add": Kind.NO_ASSET,
+    "token create": Kind.NO_ASSET,
+    "import assets": Kind.EDITS_ONE,
+    "import users": Kind.NO_ASSET,
+    "import deals": Kind.DEALS,
+    "import stages": Kind.DEALS,
+    "import usage": Kind.EDITS_ONE,
+    "search": Kind.LISTS,  # `--as` sees what that person sees: walked by the matrix
+    "index check": Kind.NO_ASSET,
+    "index rebuild": Kind.NO_ASSET,
+    "audit verify": Kind.NO_ASSET,
+}
+"""The command line belongs to the operator, who may see all; only `search --as` answers for somebody else."""
+
+READS_ONE = tuple(surface for surface in INVENTORY if surface.kind is Kind.READS_ONE)
+EDITS_ONE = tuple(surface for surface in INVENTORY if surface.kind is Kind.EDITS_ONE)

@@ -1,0 +1,243 @@
+"""Renders every page type × two languages × wide and narrow × light and dark, to be looked at: `make screenshots`."""
+
+import argparse
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import URLError
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from content import sample
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"wide": (1280, 900), "narrow": (390, 844)}
+LANGUAGES = {"zh": "zh_Hans", "en": "en"}
+THEMES = ("light", "dark")
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One page to look at: who opens it, where, and what is pressed before."""
+
+    name: str
+    who: str
+    path: str
+    press: str = ""
+    whole: bool = False
+    narrow_only: bool = False
+
+
+SIGHTS = (
+    Sight("sign-in", "", "/sign-in"),
+    Sight("home", "rep", "/?deal=D-1042"),
+    Sight("search", "rep", "/search?q=客户嫌贵 还在比竞品甲&deal=D-1042"),
+    Sight("search-filtered", "rep", "/search?q=迁移&pain_point=migration&type=case_study&deal=D-1042"),
+    Sight("search-drawer", "rep", "/search?q=迁移&deal=D-1042", press=".thumb [popovertarget=rail]", narrow_only=True),
+    Sight("search-empty", "rep", "/search?q=zzzz&stage=solution&deal="),
+    Sight("search-keys", "rep", "/?deal=", press="key:?"),
+    Sight("asset", "rep", "/assets/external:TT-PRICE-ZH?deal=D-1042", whole=True),
+    Sight("asset-english", "rep", "/assets/external:BC-COMPETICO-EN?deal=D-1042", whole=True),
+    Sight("deals", "rep", "/?deal=", press="a[data-deal-picker]:visible"),
+    Sight("deals-page", "rep", "/deals/pick?next=/"),
+    Sight("person", "admin", "/", press=".head [popovertarget=person]"),
+    Sight("library", "admin", "/library"),
+    Sight("library-empty", "admin", "/library?words=zzzz"),
+    Sight("withdraw", "admin", "/assets/external:TT-PRICE-ZH", press="[popovertarget=withdraw]"),
+    Sight("account", "admin", "/account/", whole=True),
+    Sight("look", "admin", "/look", whole=True),
+    Sight("locked", "rep", "/assets/external:CS-SWITCH-ZH?deal=D-1042"),
+    Sight("not-found", "rep", "/assets/nothing"),
+)
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__)
+    given.add_argument("--base-url", help="a service that runs with the sample company; without it one is started")
+    given.add_argument("--rep", default="lin.yue@yunshu.example")
+    given.add_argument("--admin", default="")
+    given.add_argument("--password", default="")
+    given.add_argument("--out", type=Path, default=ROOT / "screenshots")
+    given.add_argument("--only", default="", help="names that begin so")
+    given.add_argument(
+        "--axe", action="store_true", help="run axe on each page as well; ends with 1 if it finds something serious"
+    )
+    args = given.parse_args()
+
+    people = {
+        "rep": args.rep,
+        "admin": args.admin or next(face.email for face in sample.faces() if face.role == "admin"),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    with _service(args.base_url) as base, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        found = list(_look(browser, base, people, args.password or sample.PASSWORD, args.out, args.only, args.axe))
+        browser.close()
+    for line in found:
+        print(line)
+    print(f"{len(list(args.out.glob('*.png')))} pictures in {args.out}")
+    sys.exit(1 if found else 0)
+
+
+@contextmanager
+def _service(base_url: str | None) -> Iterator[str]:
+    """The service to look at: the given one, or the sample company on a free port with data of its own."""
+    if base_url:
+        yield base_url.rstrip("/")
+        return
+    with tempfile.TemporaryDirectory(prefix="kb-screenshots-") as folder:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KB_")} | {
+            "KB_DATA_DIR": folder
+        }
+        command = [sys.executable, "-m", "kb.cli"]
+        subprocess.run(
+            [*command, "demo", "--data", folder, "--no-serve"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        port = _free_port()
+        server = subprocess.Popen(
+            [*command, "serve", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _await(f"http://127.0.0.1:{port}/sign-in", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(url: str, server: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            raise SystemExit(f"kb serve ended with {server.returncode}")
+        try:
+            urllib.request.urlopen(url, timeout=2).close()  # our own address on this machine
+            return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise SystemExit("kb serve does not answer")
+
+
+def _look(
+    browser: Browser, base: str, people: dict[str, str], password: str, out: Path, only: str, axe: bool
+) -> Iterator[str]:
+    for short, language in LANGUAGES.items():
+        for width, (across, down) in WIDTHS.items():
+            for theme in THEMES:
+                visitors = {"": ""} | people
+                for who, email in visitors.items():
+                    sights = [
+                        s
+                        for s in SIGHTS
+                        if s.who == who and s.name.startswith(only) and not (s.narrow_only and width == "wide")
+                    ]
+                    if not sights:
+                        continue
+                    context = browser.new_context(
+                        viewport={"width": across, "height": down},
+                        color_scheme=theme,  # type: ignore[arg-type]  # one of the two words it takes
+                        locale="zh-CN" if short == "zh" else "en-GB",
+                        has_touch=width == "narrow",
+                        is_mobile=width == "narrow",
+                        reduced_motion="reduce",
+                    )
+                    if email:
+                        _sign_in(context, base, email, password, language)
+                    for sight in sights:
+                        yield from _shoot(context, base, sight, out / f"{sight.name}.{short}.{width}.{theme}.png", axe)
+                    context.close()
+
+
+def _sign_in(context: BrowserContext, base: str, email: str, password: str, language: str) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/sign-in")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", password)
+    page.click("form button")
+    page.wait_for_selector("meta[name=csrf-token]", state="attached")
+    token = page.get_attribute("meta[name=csrf-token]", "content") or ""
+    context.request.post(
+        f"{base}/account/language",
+        form={"csrf_token": token, "language": language, "next": "/"},
+        headers={"Origin": base},
+    )
+    page.close()
+
+
+def _shoot(context: BrowserContext, base: str, sight: Sight, target: Path, axe: bool) -> Iterator[str]:
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(f"script: {error}"))
+    page.on(
+        "console",
+        lambda message: (
+            trouble.append(f"console: {message.text}") if "Content Security Policy" in message.text else None
+        ),
+    )
+    page.goto(base + sight.path)
+    page.wait_for_selector("html[data-ready]", state="attached")
+    if sight.press.startswith("key:"):
+        page.keyboard.press(sight.press.removeprefix("key:"))
+    elif sight.press:
+        page.locator(sight.press).first.click()
+        page.wait_for_timeout(150)
+    across = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if across > 0:
+        trouble.append(f"{across} px wider than the screen")
+    if axe:
+        trouble += _axe(page)
+    page.screenshot(path=str(target), full_page=sight.whole)
+    page.close()
+    for line in trouble:
+        yield f"{target.name}: {line}"
+
+
+def _axe(page: Page) -> list[str]:
+    """Serious and critical findings of axe, one line each."""
+    package = find_spec("axe_playwright_python")
+    if package is None or package.origin is None:
+        return ["axe-playwright-python is not installed"]
+    page.evaluate(next(Path(package.origin).parent.rglob("axe.min.js")).read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        re.sub(r"\s+", " ", f"axe {rule['impact']}: {rule['id']} at {[node['target'] for node in rule['nodes']][:3]}")
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+    ]
+
+
+if __name__ == "__main__":
+    main()

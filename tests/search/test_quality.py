@@ -1,0 +1,47 @@
+"""How well words alone find the right paragraph, on questions people wrote; needs the shared corpus."""
+
+import json
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.analysis import query_terms
+from search.engine import Entry
+from search.whoosh_engine import WhooshEngine
+
+XQUAD = Path(__file__).parents[3] / "shared" / "corpus" / "xquad"
+
+pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not XQUAD.is_dir(), reason="the corpus is not here")]
+
+
+def lines(name: str, language: str) -> list[dict[str, Any]]:
+    records = (json.loads(line) for line in (XQUAD / name).read_text(encoding="utf-8").splitlines())
+    return [record for record in records if record["language"] == language]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_questions_find_their_paragraph(language: str, tmp_path: Path) -> None:
+    numbers = {document["id"]: number for number, document in enumerate(lines("documents.jsonl", language))}
+    engine = WhooshEngine(tmp_path / "index")
+    engine.rebuild(
+        Entry(numbers[document["id"]], "f", "", document["text"]) for document in lines("documents.jsonl", language)
+    )
+    right: dict[str, int] = {}
+    for line in (XQUAD / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        query_id, document_id, _ = line.split("\t")
+        if document_id in numbers:
+            right[query_id] = numbers[document_id]
+    every = engine.all_ids()
+    gains: list[float] = []
+    found = totals = 0
+    for query in lines("queries.jsonl", language):
+        hits = engine.lexical(query_terms(query["text"]), every).asset_ids.tolist()
+        totals += len(hits)
+        place = hits.index(right[query["id"]]) if right[query["id"]] in hits else None
+        found += place is not None
+        gains.append(1 / log2(place + 2) if place is not None and place < 10 else 0.0)
+    assert sum(gains) / len(gains) >= 0.96
+    assert found / len(gains) >= 0.99
+    assert totals / len(gains) < 12, "a total should mean something: these are of 240"

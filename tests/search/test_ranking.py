@@ -1,0 +1,57 @@
+"""The order of hits and the reasons given."""
+
+import numpy as np
+
+from search.analysis import query_terms
+from search.ranking import Signals, is_title, merge, reasons
+
+
+def signals(*rows: tuple[int, float, float, bool, bool, bool]) -> Signals:
+    columns = list(zip(*rows, strict=True))
+    return Signals(
+        np.array(columns[0], np.int64),
+        np.array(columns[1], np.float64),
+        np.array(columns[2], np.float64),
+        *(np.array(column, np.bool_) for column in columns[3:]),
+    )
+
+
+def test_coverage_decides_between_unlike_assets() -> None:
+    ranked = merge(signals((1, 0.3, 0, False, True, True), (2, 0.6, 0, False, False, False)))
+    assert ranked.asset_ids.tolist() == [2, 1]
+    assert ranked.rows.tolist() == [1, 0]
+
+
+def test_the_readers_language_comes_first_on_near_ties() -> None:
+    assert merge(signals((1, 0.50, 0, False, True, False), (2, 0.49, 0, False, True, True))).asset_ids.tolist() == [
+        2,
+        1,
+    ]
+
+
+def test_an_unverified_asset_steps_back_on_near_ties() -> None:
+    assert merge(signals((1, 0.50, 0, False, False, True), (2, 0.49, 0, False, True, True))).asset_ids.tolist() == [
+        2,
+        1,
+    ]
+
+
+def test_an_exact_title_comes_first() -> None:
+    assert merge(signals((1, 0.7, 0, False, True, True), (2, 0.5, 1, True, True, True))).asset_ids.tolist() == [2, 1]
+
+
+def test_equal_assets_keep_one_order() -> None:
+    assert merge(signals((9, 0.5, 0, False, True, True), (3, 0.5, 0, False, True, True))).asset_ids.tolist() == [3, 9]
+
+
+def test_a_title_is_recognised_across_scripts_and_case() -> None:
+    assert is_title("客戶嫌貴 怎麼辦", "客户嫌贵，怎么办？")
+    assert is_title("year-end OFFER", "Year-end offer")
+    assert not is_title("客户嫌贵", "客户嫌贵怎么办")
+    assert not is_title("", "")
+
+
+def test_reasons_name_title_and_tags() -> None:
+    why = reasons(query_terms("嫌贵 金融"), "客户嫌贵怎么办", ["金融", "制造", "金融"])
+    assert why == (("words",), ("title",), ("tag", "金融"))
+    assert reasons(query_terms("pricing"), "Other", ["Price", "Price war"], in_text=False) == (("tag", "Price"),)
