@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, select
-from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy.orm import Session, aliased, defer, selectinload
 
 from content import taxonomy, visibility
 from content.deals import DealContext
@@ -117,6 +117,8 @@ class Signal:
     title: str
     language: str
     is_unverified: bool
+    story_id: int = 0
+    """The source it is a translation of, or itself where it is no translation."""
 
 
 class StageLocked(Forbidden):
@@ -175,6 +177,7 @@ def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
         Asset.id,
         Asset.type,
         Asset.verified_at,
+        Asset.translation_of_id,
         Version.title,
         Version.language,
         Version.published_at,
@@ -184,10 +187,44 @@ def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     rows = session.execute(statement.where(Asset.id.in_(list(ids)), Version.state == VersionState.PUBLISHED.value))
     return {
         row.id: Signal(
-            row.title, row.language, verify_due_at(row.type, row.verified_at, row.published_at or row.created_at) <= now
+            row.title,
+            row.language,
+            verify_due_at(row.type, row.verified_at, row.published_at or row.created_at) <= now,
+            row.translation_of_id or row.id,
         )
         for row in rows
     }
+
+
+def list_translations(
+    session: Session, actor: Actor, deal: DealContext | None, asset_ids: Sequence[int]
+) -> Mapping[int, tuple[Translation, ...]]:
+    """What this reader may see of the same stories in other languages, by asset id."""
+    if not asset_ids:
+        return {}
+    other = aliased(Asset)
+    same = func.coalesce(other.translation_of_id, other.id) == func.coalesce(Asset.translation_of_id, Asset.id)
+    rows = session.execute(
+        select(other.id.label("of"), Asset.public_id, Version.title, Version.language)
+        .join(Version, Version.asset_id == Asset.id)
+        .join(other, same & (other.id != Asset.id))
+        .where(
+            other.id.in_(list(asset_ids)),
+            Version.state == VersionState.PUBLISHED.value,
+            visibility.visible_to(actor, deal),
+        )
+        .order_by(Version.language, Asset.id)
+    ).all()
+    return {
+        asset_id: tuple(Translation(row.public_id, row.title, row.language) for row in rows if row.of == asset_id)
+        for asset_id in {row.of for row in rows}
+    }
+
+
+def translation_ids(session: Session, asset_id: int) -> list[int]:
+    """The asset and all that tell the same in another language, whoever may see them: for leaving them out."""
+    source = session.scalar(select(Asset.translation_of_id).where(Asset.id == asset_id)) or asset_id
+    return list(session.scalars(select(Asset.id).where((Asset.id == source) | (Asset.translation_of_id == source))))
 
 
 def list_teasers(
@@ -218,7 +255,11 @@ def get_page(session: Session, actor: Actor, deal: DealContext | None, reference
     if rendered is None:
         return AssetPage(asset, "", (), "not_rendered", _translations(session, actor, deal, asset))
     return AssetPage(
-        asset, rendered.html, _sections(rendered), rendered.failed, _translations(session, actor, deal, asset)
+        asset,
+        rendered.html,
+        sections_of(rendered.sections),
+        rendered.failed,
+        _translations(session, actor, deal, asset),
     )
 
 
@@ -226,7 +267,7 @@ def list_sections(session: Session, assets: Iterable[ReadableAsset]) -> Mapping[
     """Sections by asset id, for assets that were found visible before."""
     wanted = {asset.rendering_digest: asset.id for asset in assets}
     rows = session.scalars(select(Rendered).where(Rendered.digest.in_(wanted)))
-    by_digest = {row.digest: _sections(row) for row in rows}
+    by_digest = {row.digest: sections_of(row.sections) for row in rows}
     return {asset.id: by_digest.get(asset.rendering_digest, ()) for asset in assets}
 
 
@@ -318,10 +359,11 @@ def _teaser(row: Row[Asset, Version], vocabulary: Vocabulary) -> Teaser:
     )
 
 
-def _sections(rendered: Rendered) -> tuple[TextSection, ...]:
+def sections_of(rendered: Iterable[Mapping[str, object]]) -> tuple[TextSection, ...]:
+    """Sections as they are kept with a rendering."""
     return tuple(
         TextSection(str(s["anchor"]), int(str(s["level"])), str(s["title"]), str(s["html"]), str(s["plain"]))
-        for s in rendered.sections
+        for s in rendered
     )
 
 

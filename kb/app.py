@@ -21,8 +21,10 @@ from content import dealing, index_feed, kinds
 from kb import account, api, clock, db, health, language, login, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.worker import Worker
-from search import feed
+from search import embedding, encoder, feed
 from search.engine import Engine, IndexDamaged
+from search.meaning import Meaning
+from search.service import Finder
 from search.whoosh_engine import WhooshEngine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,8 +37,32 @@ class Service:
 
     settings: Settings
     database: db.Database
-    engine: Engine
+    finder: Finder
     worker: Worker
+    embedder: Worker
+
+    @property
+    def engine(self) -> Engine:
+        return self.finder.engine
+
+    @property
+    def meaning(self) -> Meaning:
+        return self.finder.meaning
+
+    def workers(self) -> tuple[Worker, ...]:
+        """What must run somewhere: what is published is indexed by one, and never waits for the model of the other."""
+        return (self.worker,) if self.meaning.is_off else (self.worker, self.embedder)
+
+    def stop(self) -> None:
+        """End what runs in the background."""
+        for worker in self.workers():
+            worker.stop()
+        self.meaning.stop()
+
+    def close(self) -> None:
+        self.stop()
+        self.engine.close()
+        self.database.close()
 
 
 def open_service(settings: Settings) -> Service:
@@ -46,15 +72,28 @@ def open_service(settings: Settings) -> Service:
     index_feed.install()
     engine = WhooshEngine(settings.index_dir)
     handlers = feed.handlers(database, engine)
-    return Service(settings, database, engine, Worker(database, handlers, sweeps=feed.sweeps(database, engine)))
+    meaning = Meaning(
+        encoder.loader(settings.encoder, settings.model_dir), lambda source: encoder.load(source, settings.model_dir)
+    )
+    return Service(
+        settings,
+        database,
+        Finder(engine, meaning),
+        Worker(database, handlers, sweeps=feed.sweeps(database, engine)),
+        embedding.worker(database, meaning),
+    )
 
 
 def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
     """The web application on an opened service; `addresses` are further names it answers to."""
     app = Flask("kb", template_folder=str(TEMPLATES), static_folder=str(ROOT / "kb" / "static"))
     _configure(app, service.settings, addresses)
-    app.extensions["search_engine"] = service.engine
-    app.extensions["kb_checks"] = {"index": lambda: _index_state(service.engine)}
+    app.extensions["search_finder"] = service.finder
+    app.extensions["kb_checks"] = {
+        "index": lambda: _index_state(service.engine),
+        "encoder": lambda: _encoder_state(service.meaning),
+    }
+    service.meaning.start()
     Bootstrap5(app)
     Babel(app, locale_selector=language.choose)
     language.serve_catalogue(app)
@@ -84,6 +123,11 @@ def _index_state(engine: Engine) -> str:
     except IndexDamaged:
         return "rebuilding: the database answers meanwhile"
     return "ok"
+
+
+def _encoder_state(meaning: Meaning) -> str:
+    """Search by words works without a model, so that its lack is told and never makes an installation unready."""
+    return f"ok: {meaning.state.partition(':')[0]}"
 
 
 def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> None:

@@ -3,8 +3,9 @@
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
 from content import deals, sample, taxonomy
@@ -22,8 +24,9 @@ from kb.app import Service, configure_logging, create_app, open_service
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
-from search import answer, service, upkeep
-from search.query import FACETS, Query
+from search import answer, encoder, evaluate, service, upkeep, vectors
+from search.encoder import CannotEncode, Encoder
+from search.query import FACETS, Mode, Query
 
 REFUSED = 1
 say = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -66,8 +69,7 @@ def installation() -> Iterator[Service]:
         migrate.require_current(opened.database)
         yield opened
     finally:
-        opened.engine.close()
-        opened.database.close()
+        opened.close()
 
 
 def print_json(value: object) -> None:
@@ -150,12 +152,17 @@ def demo(data_dir: Path | None, port: int, no_serve: bool) -> None:
         _load_sample(opened)
         with progress("Indexing"):
             outbox.drain(opened.database, opened.worker.handlers)
-        opened.engine.close()
+        opened.close()
         return
     _greet(port)
     Thread(target=_load_sample, args=(opened,), name="kb-sample", daemon=True).start()
-    worker.start_in_background(opened.worker)
-    serving.serve(create_app(opened), opened.settings, listener, opened.worker.stop)
+    _work_in_background(opened)
+    serving.serve(create_app(opened), opened.settings, listener, opened.stop)
+
+
+def _work_in_background(opened: Service) -> None:
+    for each in opened.workers():
+        worker.start_in_background(each)
 
 
 def _load_sample(opened: Service) -> None:
@@ -199,8 +206,8 @@ def serve(host: str, port: int, workers: int, inherited: bool) -> None:
     listener = serving.listen(host, port)
     say.print(f"Serving {settings.base_url or f'http://{host}:{port}'}")
     if workers == 1:
-        worker.start_in_background(opened.worker)
-        serving.serve(create_app(opened, _names(host)), opened.settings, listener, opened.worker.stop)
+        _work_in_background(opened)
+        serving.serve(create_app(opened, _names(host)), opened.settings, listener, opened.stop)
         return
     opened.database.close()
     listener.set_inheritable(True)
@@ -217,22 +224,25 @@ def _serve_here(settings: Settings, *, with_worker: bool) -> None:
         raise click.UsageError("--inherited is for the processes that `kb serve --workers` starts")
     opened = open_service(settings)
     if with_worker:
-        worker.start_in_background(opened.worker)
-    serving.serve(create_app(opened), opened.settings, listener, opened.worker.stop)
+        _work_in_background(opened)
+    serving.serve(create_app(opened), opened.settings, listener, opened.stop)
 
 
 @cli.command(name="worker")
 def worker_command() -> None:
     """Do what waits in the outbox until stopped; as many machines as wanted with PostgreSQL."""
     with installation() as opened:
-        serving.until_stopped(opened.worker.run, opened.worker.stop)
+        first, *others = opened.workers()
+        for other in others:
+            worker.start_in_background(other)
+        serving.until_stopped(first.run, opened.stop)
 
 
 @cli.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True)
 def doctor_command(as_json: bool) -> None:
     """Check settings, database, index, queue and disk: ok or what to do."""
-    findings = doctor.examine()
+    findings = doctor.examine({"meaning": _meaning})
     if as_json:
         print_json([{"part": f.part, "ok": f.ok, "message": f.message} for f in findings])
     else:
@@ -394,13 +404,20 @@ def _tell(report: Report, as_json: bool) -> None:
 
 # --- finding ---
 
+ENCODER_SECONDS = 60.0
+"""How long the command line waits for a model to load."""
+LIMITED = {
+    "lexical_only": "Search by meaning is not ready: these were found by their words. `kb doctor` says why.",
+    "database_only": "The index is being rebuilt; this answer comes from the database.",
+}
+
 
 @cli.command()
 @click.argument("query", default="")
 @click.option("--as", "email", metavar="EMAIL", help="See what this person sees; without it, every published asset.")
 @click.option("--deal", metavar="ID", help="The deal in context.")
 @click.option("--limit", type=click.IntRange(1, 50), default=10, show_default=True)
-@click.option("--mode", type=click.Choice(["lexical"]), default="lexical", show_default=True)
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.HYBRID.value, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def search(
     query: str, email: str | None, deal: str | None, limit: int, mode: str, as_json: bool, **filters: Sequence[str]
@@ -411,9 +428,11 @@ def search(
     except ValueError as mistake:
         raise KbError(str(mistake)) from None
     with installation() as opened, opened.database.reading() as session:
+        if asked.mode is not Mode.LEXICAL:
+            opened.meaning.wanted.wait(ENCODER_SECONDS)
         actor = users.actor_of(users.get_by_email(session, email)) if email else access.operator()
         chosen = deals.get_context(session, actor, taxonomy.load(session), deal) if deal else None
-        page = service.search(session, opened.engine, actor, chosen, asked, "en" if actor.language == "en" else "zh")
+        page = service.search(session, opened.finder, actor, chosen, asked, "en" if actor.language == "en" else "zh")
     if as_json:
         print_json(answer.as_json(page))
         return
@@ -424,8 +443,86 @@ def search(
         if hit.passage:
             click.echo(f"    {hit.passage.text}")
     if page.limited:
-        say.print("The index is being rebuilt; this answer comes from the database.", style="yellow")
+        say.print(LIMITED[page.limited], style="yellow")
     say.print(f"{page.total} found in {page.took_ms:.0f} ms")
+
+
+@cli.command(name="eval")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--mode",
+    "setting",
+    default=Mode.HYBRID.value,
+    show_default=True,
+    metavar="M",
+    help="hybrid, lexical, semantic, or hybrid:0.8 for another weight of words; `all`: the three one after another.",
+)
+@click.option("--against", metavar="M", help="Compare with this mode: difference of nDCG@10 with its interval.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many queries.")
+@click.option("--json", "as_json", is_flag=True)
+def evaluate_command(folder: Path, setting: str, against: str | None, limit: int | None, as_json: bool) -> None:
+    """Relevance and speed on judged queries, in an index that is thrown away; needs no installation.
+
+    FOLDER holds documents.jsonl, queries.jsonl and qrels.tsv.
+    """
+    configure_logging("ERROR")
+    try:
+        wanted = [evaluate.Setting.of(name) for name in (list(Mode) if setting == "all" else [setting])]
+        other = evaluate.Setting.of(against) if against else None
+        collection = evaluate.read(folder, limit)
+        needs_model = any(one.mode is not Mode.LEXICAL for one in [*wanted, *([other] if other else [])])
+        model = _model() if needs_model else None
+        with evaluate.bench(collection, model, lambda step: say.print(step, style="dim")) as filled:
+            if other:
+                _tell_comparison(evaluate.compare(filled, wanted[0], other), as_json)
+                return
+            figures = [evaluate.measure(filled, one) for one in wanted]
+    except (evaluate.CannotEvaluate, CannotEncode) as mistake:
+        raise KbError(str(mistake)) from None
+    if as_json:
+        print_json(figures[0] if len(figures) == 1 else figures)
+    else:
+        _tell_figures(figures)
+
+
+def _model() -> Encoder:
+    settings = config.load()
+    model = encoder.load(settings.encoder, settings.model_dir)
+    if model is None:
+        raise CannotEncode("KB_ENCODER is off: only --mode lexical can be measured")
+    return model
+
+
+def _tell_figures(figures: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None)
+    for column in (
+        "mode",
+        "pair",
+        "queries",
+        "ndcg@10",
+        "mrr@10",
+        "recall@1",
+        "recall@10",
+        "recall@100",
+        "p50 ms",
+        "p95 ms",
+    ):
+        table.add_column(column, justify="left" if column in {"mode", "pair"} else "right")
+    for row in figures:
+        speed = [str(row["ms_per_query"]["p50"]), str(row["ms_per_query"]["p95"])]
+        for pair, part in {"all": row, **row["by_pair"]}.items():
+            numbers = [f"{part[name]:.3f}" for name in ("ndcg@10", "mrr@10", "recall@1", "recall@10", "recall@100")]
+            table.add_row(row["mode"], pair, str(part["queries"]), *numbers, *(speed if pair == "all" else []))
+    Console().print(table)
+
+
+def _tell_comparison(found: evaluate.Comparison, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(found))
+        return
+    click.echo(f"nDCG@10 {found.first:.4f} against {found.second:.4f}")
+    click.echo(f"difference {found.difference:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}")
+    click.echo(f"{found.better} queries better, {found.worse} worse")
 
 
 for _facet in FACETS:
@@ -475,6 +572,19 @@ def rebuild_index(as_json: bool) -> None:
         print_json({"assets": assets})
     else:
         say.print(f"Rebuilt: {assets} assets.")
+
+
+def _meaning(settings: Settings, database: Database) -> str:
+    """How far search by meaning is; where it is off, that is what was wanted."""
+    if settings.encoder == encoder.OFF:
+        return "off: search by words only"
+    source = encoder.source_of(settings.encoder, settings.model_dir)
+    with database.reading() as session:
+        known = vectors.active(session)
+        progress = vectors.progress(session, known.id) if known else None
+    if known is None or progress is None:
+        return f"{source}; no vectors yet: is a worker running?"
+    return f"{source}; {progress.done} of {progress.all} assets have vectors of {known.name}"
 
 
 # --- trail ---

@@ -48,6 +48,12 @@ class Settings:
     timezone: str = _setting("Asia/Shanghai", "the company's time zone")
     language: str = _setting("zh_Hans", "language where neither person nor browser says: zh_Hans or en")
     max_upload_mb: int = field(default=25, metadata={"meaning": "largest request body in MB"})
+    encoder: str = _setting(
+        "",
+        "sentence-transformers model for search by meaning: a hub name or a folder; empty: the bundled "
+        "multilingual-e5-small; off: words only",
+    )
+    model_dir: str = _setting("", "where the bundled model is unpacked; empty: the user's cache folder")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @property

@@ -32,7 +32,7 @@ def ready() -> tuple[Response, int]:
         **current_app.extensions.get("kb_checks", {}),
     }
     found = {name: _answer(check) for name, check in checks.items()}
-    is_ready = all(word == "ok" for word in found.values())
+    is_ready = all(word.partition(":")[0] == "ok" for word in found.values())
     return jsonify({"status": "ok" if is_ready else "unavailable", **found}), 200 if is_ready else 503
 
 

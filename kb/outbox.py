@@ -22,6 +22,11 @@ class WishKind(StrEnum):
 
     INDEX_ASSET = "index_asset"
     REBUILD_INDEX = "rebuild_index"
+    EMBED_ASSET = "embed_asset"
+
+
+PATIENT = frozenset({WishKind.EMBED_ASSET})
+"""What may wait for hours without anything being wrong: a large import takes a model its time."""
 
 
 class Wish(Base):
@@ -49,6 +54,8 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
+    """What waits and what is dead; `oldest_due_at` speaks of what should be done at once."""
+
     waiting: int
     dead: int
     oldest_due_at: datetime | None
@@ -120,16 +127,21 @@ def postponed(session: Session, claimed: Claimed, until: datetime) -> None:
     )
 
 
-def release(session: Session) -> None:
-    """End every lease: for the one worker of an embedded installation, after a crash of the former one."""
+def release(session: Session, kinds: Sequence[WishKind]) -> None:
+    """End every lease of these kinds: for the one worker of an embedded installation, after a crash of the former one."""
     session.execute(
-        update(Wish).where(Wish.lease_until.is_not(None)).values(lease_until=None),
+        update(Wish)
+        .where(Wish.lease_until.is_not(None), Wish.kind.in_([kind.value for kind in kinds]))
+        .values(lease_until=None),
         execution_options={"synchronize_session": False},
     )
 
 
 def backlog(session: Session) -> Backlog:
-    waiting, oldest = session.execute(select(func.count(), func.min(Wish.due_at)).where(Wish.dead_at.is_(None))).one()
+    is_alive = Wish.dead_at.is_(None)
+    waiting = session.scalar(select(func.count()).where(is_alive)) or 0
+    patient = [kind.value for kind in PATIENT]
+    oldest = session.scalar(select(func.min(Wish.due_at)).where(is_alive, Wish.kind.not_in(patient)))
     dead = session.scalar(select(func.count()).where(Wish.dead_at.is_not(None))) or 0
     return Backlog(waiting, dead, oldest)
 
@@ -158,7 +170,11 @@ def drain(database: Database, handlers: Mapping[WishKind, Handler], limit: int =
 def _claim(database: Database, handlers: Mapping[WishKind, Handler], limit: int) -> Claimed | None:
     with database.reading() as session:
         now = clock.now()
-        due = session.scalar(select(Wish.id).where(Wish.dead_at.is_(None), Wish.due_at <= now).limit(1))
+        due = session.scalar(
+            select(Wish.id)
+            .where(Wish.dead_at.is_(None), Wish.due_at <= now, Wish.kind.in_([kind.value for kind in handlers]))
+            .limit(1)
+        )
     if due is None:
         return None
     with database.writing() as session:

@@ -24,11 +24,16 @@ class Worker:
     """One loop in one thread; as many machines as wanted may each run one on PostgreSQL."""
 
     def __init__(
-        self, database: Database, handlers: Mapping[outbox.WishKind, outbox.Handler], sweeps: Sequence[Sweep] = ()
+        self,
+        database: Database,
+        handlers: Mapping[outbox.WishKind, outbox.Handler],
+        sweeps: Sequence[Sweep] = (),
+        batch: int = outbox.BATCH,
     ) -> None:
         self._database = database
         self.handlers = handlers
         self._sweeps = sweeps
+        self._batch = batch
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -48,7 +53,7 @@ class Worker:
     def _release_leases(self) -> None:
         try:
             with self._database.writing() as session:
-                outbox.release(session)
+                outbox.release(session, list(self.handlers))
         except SQLAlchemyError as error:
             log.warning("worker.leases_kept", error=type(error).__name__)
 
@@ -56,7 +61,7 @@ class Worker:
         """Fulfil what is due and run each sweep once."""
         for sweep in self._sweeps:
             self._sweep(sweep)
-        return outbox.drain(self._database, self.handlers)
+        return outbox.drain(self._database, self.handlers, self._batch)
 
     def _sweep(self, sweep: Sweep) -> None:
         try:

@@ -40,4 +40,5 @@ def _hit(hit: Hit) -> dict[str, object]:
         "unverified": asset.is_unverified,
         "handling": asset.handling.value,
         "lift": None,
+        "also": [{"id": other.public_id, "title": other.title, "language": other.language} for other in hit.also],
     }

@@ -32,9 +32,15 @@ class SearchQuery(Strict):
     region: Words = []
     type: Words = []
     language: Words = []
-    mode: Literal["lexical"] = "lexical"
+    mode: Literal["hybrid", "lexical", "semantic"] = "hybrid"
     limit: Annotated[int, Field(ge=1, le=50)] = 20
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class AlsoShown(Shown):
+    id: str
+    title: str
+    language: str
 
 
 class HitShown(Shown):
@@ -52,6 +58,7 @@ class HitShown(Shown):
     unverified: bool
     handling: str
     lift: dict[str, float] | None
+    also: list[AlsoShown]
 
 
 class CountShown(Shown):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 from content import taxonomy
 from content.kinds import AssetType, VersionState
 from content.models import Asset, Rendered, Version
+from content.reading import TextSection, sections_of
 from content.taxonomy import Label, Vocabulary
 from search.engine import Entry
 
@@ -60,6 +62,32 @@ def entries(session: Session, asset_ids: Sequence[int], vocabulary: Vocabulary |
         .options(selectinload(Asset.tags))
     )
     return [_entry(row[0], row[1], row[2], row[4] if row[4] is not None else row[3], vocabulary) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedText:
+    """What is embedded of an asset: its published version, in sections where it could be rendered."""
+
+    asset_id: int
+    version_id: int
+    title: str
+    language: str
+    sections: tuple[TextSection, ...]
+
+
+def published_texts(session: Session, asset_ids: Sequence[int]) -> list[PublishedText]:
+    """The published versions of those of the assets that have one."""
+    rows = session.execute(
+        select(Version.asset_id, Version.id, Version.title, Version.language, Version.text, Rendered.sections)
+        .outerjoin(Rendered, Rendered.digest == Version.rendering_digest)
+        .where(Version.asset_id.in_(list(asset_ids)), Version.state == VersionState.PUBLISHED.value)
+    )
+    return [
+        PublishedText(
+            row[0], row[1], row[2], row[3], sections_of(row[5] or ()) or (TextSection("", 1, "", "", row[4]),)
+        )
+        for row in rows
+    ]
 
 
 def every_id(session: Session) -> list[int]:

@@ -27,7 +27,11 @@ LARGEST_OFFSET: Final = 10_000
 
 
 class Mode(StrEnum):
+    """By words and meaning, by words alone, by meaning alone."""
+
+    HYBRID = "hybrid"
     LEXICAL = "lexical"
+    SEMANTIC = "semantic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Query:
     filters: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     limit: int = 20
     offset: int = 0
-    mode: Mode = Mode.LEXICAL
+    mode: Mode = Mode.HYBRID
 
     @classmethod
     def of(
@@ -47,7 +51,7 @@ class Query:
         filters: Mapping[str, Iterable[str]] | None = None,
         limit: int = 20,
         offset: int = 0,
-        mode: str = Mode.LEXICAL,
+        mode: str = Mode.HYBRID,
     ) -> Self:
         """Checks what came from outside; raises ValueError with a sentence fit for the reader."""
         if len(text) > LONGEST_ACCEPTED:

@@ -1,4 +1,4 @@
-"""The order of hits: how much of the query an asset holds, then trust and language (pure)."""
+"""The order of hits: how well an asset answers by words and meaning, then trust and language (pure)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,11 @@ from search.engine import FloatArray, IntArray
 BoolArray = NDArray[np.bool_]
 Reason = tuple[str, ...]
 
-COVERAGE: Final = 1.0
 EXACT_TITLE: Final = 0.3
 ALL_IN_TITLE: Final = 0.06
 UNVERIFIED: Final = -0.03
 OWN_LANGUAGE: Final = 0.02
-"""Bonuses on coverage (0..1): only an exact title overturns a clearly better match, the others settle near ties."""
+"""Bonuses on closeness and coverage: only an exact title overturns a clearly better match, the others settle near ties."""
 ALL: Final = 0.999
 STRONG: Final = 0.5
 MUCH: Final = 0.45
@@ -31,11 +30,13 @@ class Signals:
     """What is known of each candidate, as parallel arrays of one length."""
 
     asset_ids: IntArray
-    coverage: FloatArray
+    base: FloatArray
     title_share: FloatArray
     exact_title: BoolArray
     verified: BoolArray
     own_language: BoolArray
+    story: IntArray | None = None
+    """The same number for assets that tell the same in several languages."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +51,25 @@ class Ranked:
 def merge(signals: Signals) -> Ranked:
     """One order out of all signals; equal scores go by id, so that pages do not shift."""
     scores = (
-        COVERAGE * signals.coverage
+        signals.base
         + EXACT_TITLE * signals.exact_title
         + ALL_IN_TITLE * (signals.title_share >= ALL)
         + UNVERIFIED * ~signals.verified
         + OWN_LANGUAGE * signals.own_language
     )
-    rows = np.lexsort((signals.asset_ids, -scores))
+    scores = _own_language_first(scores, signals)
+    rows = np.lexsort((signals.asset_ids, ~signals.own_language, -scores))
     return Ranked(signals.asset_ids[rows], scores[rows], rows)
+
+
+def _own_language_first(scores: FloatArray, signals: Signals) -> FloatArray:
+    """Of one story in several languages, the reader's comes where the best of them would."""
+    if signals.story is None or not len(scores):
+        return scores
+    _, group = np.unique(signals.story, return_inverse=True)
+    best = np.full(group.max() + 1, -np.inf)
+    np.maximum.at(best, group, scores)
+    return np.where(signals.own_language, best[group], scores)
 
 
 def is_title(query: str, title: str) -> bool:
@@ -67,9 +79,14 @@ def is_title(query: str, title: str) -> bool:
 
 
 def reasons(
-    terms: Sequence[Term], title: str, labels: Iterable[str] = (), *, in_text: bool = True
+    terms: Sequence[Term],
+    title: str,
+    labels: Iterable[str] = (),
+    *,
+    in_text: bool = True,
+    by_meaning: bool = False,
 ) -> tuple[Reason, ...]:
-    """Why a hit is there: `("words",)`, `("title",)`, `("tag", label)`, in this order.
+    """Why a hit is there: `("words",)`, `("title",)`, `("tag", label)`, `("meaning",)`, in this order.
 
     A label counts when all its own words are asked for; the title when it holds about half of the
     query's weight.
@@ -79,6 +96,7 @@ def reasons(
     if share_of(terms, title) >= MUCH:
         why.append(("title",))
     why += [("tag", label) for label in dict.fromkeys(labels) if _is_asked_for(label, asked)]
+    why += [("meaning",)] if by_meaning else []
     return tuple(why)
 
 
@@ -87,6 +105,11 @@ def share_of(terms: Sequence[Term], text: str) -> float:
     held = set(analysis.tokens(text))
     total = sum(term.weight for term in terms)
     return sum(term.weight for term in terms if term.text in held) / total if total else 0.0
+
+
+def best_share(terms: Sequence[Term], texts: Iterable[str]) -> float:
+    """The largest part of the query's weight that one of the texts holds."""
+    return max((share_of(terms, text) for text in texts), default=0.0)
 
 
 def _is_asked_for(label: str, asked: set[str]) -> bool:

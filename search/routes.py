@@ -9,9 +9,8 @@ from kb.db import reading, writing
 from kb.errors import Invalid
 from kb.web import Area, actor, wants_fragment
 from search import log, service, upkeep
-from search.engine import Engine
-from search.query import FACETS, Query
-from search.service import SearchPage
+from search.query import FACETS, Mode, Query
+from search.service import Finder, SearchPage
 
 PAGE = 20
 
@@ -36,7 +35,13 @@ def asked(limit: int) -> Query:
     """The query in the address, checked."""
     filters = {facet: request.args.getlist(facet) for facet in FACETS}
     try:
-        return Query.of(request.args.get("q", ""), filters, limit, max(0, request.args.get("offset", 0, type=int)))
+        return Query.of(
+            request.args.get("q", ""),
+            filters,
+            limit,
+            max(0, request.args.get("offset", 0, type=int)),
+            request.args.get("mode") or Mode.HYBRID,
+        )
     except ValueError as mistake:
         raise Invalid(str(mistake), code="query") from None
 
@@ -44,17 +49,31 @@ def asked(limit: int) -> Query:
 def find(query: Query) -> SearchPage:
     """Search for this request's reader on this request's deal, and keep the search by a short write of its own."""
     deal = dealing.chosen()
-    engine: Engine = current_app.extensions["search_engine"]
     with reading() as session:
-        page = service.search(session, engine, actor(), deal, query, _language())
+        page = service.search(session, _finder(), actor(), deal, query, _language())
     g.search_id = ""
     if query.text and not query.offset:
         with writing() as session:
             g.search_id = log.record(session, actor(), deal, query.text, query.mode.value, page.total)
-    if page.limited:
+    if page.limited == service.DATABASE_ONLY:
         with writing() as session:
             upkeep.wish_rebuild(session)
     return service.with_id(page, g.search_id)
+
+
+@area.get("/assets/<reference>/similar", needs=Permission.SEARCH)
+def similar(reference: str) -> str:
+    """Assets of like meaning: a page of its own, and the strip that the asset's page asks for."""
+    deal = dealing.chosen()
+    with reading() as session:
+        found = service.similar(session, _finder(), actor(), deal, reference)
+    template = "search/_similar.html" if wants_fragment() else "search/similar.html"
+    return render_template(template, found=found)
+
+
+def _finder() -> Finder:
+    finder: Finder = current_app.extensions["search_finder"]
+    return finder
 
 
 def _language() -> str:
@@ -66,4 +85,9 @@ def _page_link(query: Query, offset: int | None) -> str | None:
     if offset is None:
         return None
     filters = {facet: sorted(values) for facet, values in query.filters.items()}
-    return dealing.link("search.results", q=query.text, offset=offset, **filters)
+    return dealing.link("search.results", q=query.text, offset=offset, mode=mode_in_link(query), **filters)
+
+
+def mode_in_link(query: Query) -> str | None:
+    """The mode as links carry it: nothing for the usual one."""
+    return None if query.mode is Mode.HYBRID else query.mode.value

@@ -11,19 +11,27 @@ from sqlalchemy.orm import Session
 from content import reading, taxonomy
 from content.deals import DealContext
 from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
-from content.reading import ReadableAsset, Signal, Teaser, TextSection
+from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translation
 from content.taxonomy import Label, Vocabulary
 from kb.access import Actor, Permission, require
-from search import analysis, documents, facets, fallback, ranking, snippets
+from search import analysis, candidates, documents, facets, fallback, ranking, snippets
 from search.analysis import Term
-from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Matches
-from search.query import Query
+from search.candidates import Candidates
+from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray
+from search.matrix import Spot
+from search.meaning import Meaning
+from search.query import Mode, Query
 from search.snippets import Passage
 
 RANKED = 300
 """Best candidates that are ordered with all signals; the rest follow by their words alone."""
 MOST_LOCKED = 5
 MOST_VALUES = 12
+MOST_SIMILAR = 6
+LEXICAL_ONLY, DATABASE_ONLY = "lexical_only", "database_only"
+"""What an answer may be limited to, as the interface names it."""
+ENOUGH = 0.5
+"""The part of a query's weight from which on a section that holds its words is shown rather than the nearest in meaning."""
 NOT_SAID = frozenset({"触发", "trigger", "为什么有效", "why it works"})
 """Headings of a talk track's sections that are for the rep alone: when to use it, and why it works."""
 FACET_ORDER = tuple(FACET_NAMES)
@@ -40,6 +48,8 @@ class Hit:
     passage: Passage | None
     section: TextSection | None
     why: tuple[ranking.Reason, ...]
+    also: tuple[Translation, ...] = ()
+    """The same in other languages, as far as this reader may see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +91,27 @@ class SearchPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Similar:
+    """What is like an asset, and what may be open to say about it: `limited` where nothing can be compared now."""
+
+    asset: ReadableAsset
+    assets: tuple[ReadableAsset, ...]
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """What a process searches with: the index of words, and nearness of meaning."""
+
+    engine: Engine
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
 class _Pool:
     """Candidates best first, before filters."""
 
-    matches: Matches
+    found: Candidates
     table: FacetTable
     limited: str | None
     locked: IntArray
@@ -92,7 +119,7 @@ class _Pool:
 
 
 def search(
-    session: Session, engine: Engine, actor: Actor, deal: DealContext | None, query: Query, language: str
+    session: Session, finder: Finder, actor: Actor, deal: DealContext | None, query: Query, language: str
 ) -> SearchPage:
     """Find what the reader may see; a damaged index is answered from the database, and says so."""
     require(actor, Permission.SEARCH)
@@ -100,17 +127,18 @@ def search(
     vocabulary = taxonomy.load(session)
     terms = analysis.query_terms(query.text)
     visible = reading.visible_ids(session, actor, deal)
-    pool = _pool(session, engine, actor, deal, query, terms, visible)
+    pool = _pool(session, finder, actor, deal, query, terms, visible)
     narrowed = facets.narrow(
-        pool.matches.asset_ids, pool.table, _codes(query.filters, vocabulary), _facet_of(vocabulary, pool.table)
+        pool.found.asset_ids, pool.table, _codes(query.filters, vocabulary), _facet_of(vocabulary, pool.table)
     )
-    ordered, scores = _order(session, query, narrowed, pool.matches, language)
+    ordered, scores = _order(session, query, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
+    also = reading.list_translations(session, actor, deal, [asset.id for asset in assets])
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
-        hits=_hits(session, assets, score_of, terms, language),
+        hits=_hits(session, assets, _Asked(terms, language, score_of, pool.found.spots, also)),
         facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(visible))),
         total=len(narrowed.pool),
         locked=tuple(
@@ -121,9 +149,22 @@ def search(
     )
 
 
+def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | None, reference: str) -> Similar:
+    """The visible assets most like a visible one, without its translations; NotFound for what is hidden."""
+    require(actor, Permission.SEARCH)
+    asset = reading.get_visible(session, actor, deal, reference)
+    visible = reading.visible_ids(session, actor, deal)
+    others = np.setdiff1d(visible, reading.translation_ids(session, asset.id))
+    nearby = finder.meaning.like(session, asset.id, others, MOST_SIMILAR)
+    if nearby is None:
+        return Similar(asset, (), limited=True)
+    ids = [int(asset_id) for asset_id in nearby.near.asset_ids]
+    return Similar(asset, tuple(reading.list_visible(session, actor, deal, ids)), limited=False)
+
+
 def _pool(
     session: Session,
-    engine: Engine,
+    finder: Finder,
     actor: Actor,
     deal: DealContext | None,
     query: Query,
@@ -131,86 +172,113 @@ def _pool(
     visible: IntArray,
 ) -> _Pool:
     locked = reading.locked_ids(session, actor, deal) if query.text else np.zeros(0, np.int64)
+    engine = finder.engine
     try:
-        matches = (
-            engine.lexical(terms, visible)
-            if query.text
-            else _everything(session, np.intersect1d(visible, engine.all_ids()))
-        )
+        if query.text:
+            asked = finder.meaning.ask(session, query.text) if query.mode is not Mode.LEXICAL else None
+            found = candidates.find(engine.lexical, asked, terms, visible, query.mode)
+            is_limited = asked is None and _wants_meaning(finder, query)
+        else:
+            found, is_limited = _everything(session, np.intersect1d(visible, engine.all_ids())), False
         teased = engine.lexical(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
         return _Pool(
-            matches,
-            engine.facets_of(matches.asset_ids),
-            None,
+            found,
+            engine.facets_of(found.asset_ids),
+            LEXICAL_ONLY if is_limited else None,
             teased,
             lambda ids: set(engine.facets_of(ids).codes.tolist()),
         )
     except IndexDamaged as damage:
         log.warning("index.damaged", reason=str(damage)[:200])
-    matches = fallback.lexical(session, terms, visible) if query.text else _everything(session, visible)
-    teased = fallback.lexical(session, terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
-    table = fallback.facets_of(session, matches.asset_ids)
-    return _Pool(
-        matches, table, "database_only", teased, lambda ids: set(fallback.facets_of(session, ids).codes.tolist())
+    found = (
+        Candidates.of_words(fallback.lexical(session, terms, visible)) if query.text else _everything(session, visible)
     )
+    teased = fallback.lexical(session, terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+    table = fallback.facets_of(session, found.asset_ids)
+    return _Pool(found, table, DATABASE_ONLY, teased, lambda ids: set(fallback.facets_of(session, ids).codes.tolist()))
 
 
-def _everything(session: Session, visible: IntArray) -> Matches:
+def _wants_meaning(finder: Finder, query: Query) -> bool:
+    """Whether an answer by words alone is less than was asked for: where meaning is switched off, only if it was named."""
+    return query.mode is Mode.SEMANTIC or (query.mode is Mode.HYBRID and not finder.meaning.is_off)
+
+
+def _everything(session: Session, visible: IntArray) -> Candidates:
     """Without words: all that is visible, published last first."""
     newest = reading.order_by_newest(session, visible)
     nothing = np.zeros(len(newest))
-    return Matches(newest, nothing, nothing, nothing, nothing)
+    return Candidates(newest, nothing, nothing, nothing, nothing, {})
 
 
 def _order(
-    session: Session, query: Query, narrowed: facets.Narrowed, matches: Matches, language: str
+    session: Session, query: Query, narrowed: facets.Narrowed, found: Candidates, language: str
 ) -> tuple[IntArray, FloatArray]:
-    coverage = matches.coverage[narrowed.rows]
+    base = found.base[narrowed.rows]
     if not query.text or not len(narrowed.pool):
-        return narrowed.pool, coverage
+        return narrowed.pool, base
     best = narrowed.pool[:RANKED]
     known = reading.list_signals(session, [int(i) for i in best])
     signals = [known.get(int(i), Signal("", "", False)) for i in best]
     ranked = ranking.merge(
         ranking.Signals(
             asset_ids=best,
-            coverage=coverage[:RANKED],
-            title_share=matches.title_share[narrowed.rows][:RANKED],
+            base=base[:RANKED],
+            title_share=found.title_share[narrowed.rows][:RANKED],
             exact_title=np.array([ranking.is_title(query.text, s.title) for s in signals], np.bool_),
             verified=np.array([not s.is_unverified for s in signals], np.bool_),
             own_language=np.array([s.language == language for s in signals], np.bool_),
+            story=np.array([s.story_id or -int(i) for i, s in zip(best, signals, strict=True)], np.int64),
         )
     )
-    return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate(
-        (ranked.scores, coverage[RANKED:])
-    )
+    return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate((ranked.scores, base[RANKED:]))
 
 
-def _hits(
-    session: Session,
-    assets: Sequence[ReadableAsset],
-    score_of: Mapping[int, float],
-    terms: Sequence[Term],
-    language: str,
-) -> tuple[Hit, ...]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What hits are made with besides the assets."""
+
+    terms: Sequence[Term]
+    language: str
+    score_of: Mapping[int, float]
+    spots: Mapping[int, Spot]
+    also: Mapping[int, tuple[Translation, ...]]
+
+
+def _hits(session: Session, assets: Sequence[ReadableAsset], asked: _Asked) -> tuple[Hit, ...]:
     sections = reading.list_sections(session, assets)
-    return tuple(
-        _hit(asset, sections.get(asset.id, ()), score_of.get(asset.id, 0.0), terms, language) for asset in assets
-    )
+    return tuple(_hit(asset, sections.get(asset.id, ()), asked) for asset in assets)
 
 
-def _hit(
-    asset: ReadableAsset, sections: tuple[TextSection, ...], score: float, terms: Sequence[Term], language: str
-) -> Hit:
+def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked) -> Hit:
     useful = _sayable(asset, [section for section in sections if section.plain.strip()])
-    passage = snippets.best_passage([snippets.Section(s.anchor, s.title, s.plain) for s in useful], terms)
+    passage = _passage(useful, asked.terms, asked.spots.get(asset.id))
     section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
     marked = passage is not None and any(is_marked for _, is_marked in passage.parts)
-    labels = [label.text(language) for label in asset.tags] + [
+    labels = [label.text(asked.language) for label in asset.tags] + [
         word for label in asset.tags for word in (label.en, label.zh, *label.synonyms)
     ]
-    why = ranking.reasons(terms, asset.title, labels, in_text=marked) if terms else ()
-    return Hit(asset, score, passage, section, _one_reason_a_tag(why, asset, language))
+    why = (
+        ranking.reasons(asked.terms, asset.title, labels, in_text=marked, by_meaning=asset.id in asked.spots)
+        if asked.terms
+        else ()
+    )
+    return Hit(
+        asset,
+        asked.score_of.get(asset.id, 0.0),
+        passage,
+        section,
+        _one_reason_a_tag(why, asset, asked.language),
+        asked.also.get(asset.id, ()),
+    )
+
+
+def _passage(useful: Sequence[TextSection], terms: Sequence[Term], spot: Spot | None) -> Passage | None:
+    """The passage that holds the words, where they hold enough of the query; else the one nearest in meaning."""
+    cut = [snippets.Section(s.anchor, s.title, s.plain) for s in useful]
+    near = next((section for section in cut if spot is not None and section.anchor == spot.anchor), None)
+    if near is None or spot is None or ranking.best_share(terms, [f"{s.title}\n{s.plain}" for s in cut]) >= ENOUGH:
+        return snippets.best_passage(cut, terms)
+    return snippets.passage_at(near, spot.start, spot.end, terms)
 
 
 def _sayable(asset: ReadableAsset, sections: list[TextSection]) -> list[TextSection]:

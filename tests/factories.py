@@ -17,6 +17,7 @@ from kb import clock, outbox, users
 from kb.access import SYSTEM, Actor, Party, Role, Tier
 from kb.app import Service
 from kb.users import NewUser, User
+from search import embedding
 
 STAGES = ("awareness", "discovery", "solution", "negotiation", "after_sale")
 PASSWORD = "correct horse battery"
@@ -252,3 +253,8 @@ class Make:
     def index(self) -> None:
         """Fulfil all that waits in the outbox, as the worker does."""
         outbox.drain(self.service.database, self.service.worker.handlers)
+
+    def embed(self) -> None:
+        """Give all that is published its vectors, as the worker of its own does."""
+        assert self.service.meaning.wanted.wait(60) is not None
+        embedding.catch_up(self.service.database, self.service.meaning)

@@ -12,6 +12,7 @@ import kb.sessions
 import kb.tokens
 import kb.users
 import search.log
+import search.vectors
 from kb.db import Base
 
 MODELS = (
@@ -25,6 +26,7 @@ MODELS = (
     kb.tokens,
     kb.users,
     search.log,
+    search.vectors,
 )
 
 

@@ -76,7 +76,7 @@ export function start(page) {
     else refresh(asked, { focus: true });
   });
   document.addEventListener("change", (event) => {
-    if (event.target.form === form && event.target.type === "checkbox") refresh(address());
+    if (event.target.form === form && ["checkbox", "radio"].includes(event.target.type)) refresh(address());
   });
   results.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-live]");

@@ -14,7 +14,7 @@ from content.models import Asset, Version
 from kb import config, outbox
 from kb.access import SYSTEM, operator
 from kb.app import open_service
-from search import feed, upkeep
+from search import encoder, feed, upkeep
 from search.whoosh_engine import WhooshEngine
 from tests.conftest import SECRET
 
@@ -36,7 +36,9 @@ def die_at(point: str, times: int) -> Callable[[str], None]:
 
 def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
     """Do one act in an installation and die at the named step."""
-    given = {"data_dir": folder / "data", "secret_key": SECRET} | ({"database_url": url} if url else {})
+    given = {"data_dir": folder / "data", "secret_key": SECRET, "encoder": encoder.FAKE} | (
+        {"database_url": url} if url else {}
+    )
     opened = open_service(config.load({}, **given))
     fail = die_at(point, times)
     if act == "import":

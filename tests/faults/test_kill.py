@@ -17,13 +17,14 @@ from content.models import Asset, Version
 from kb import audit, outbox
 from kb.access import operator
 from kb.app import Service
+from kb.outbox import WishKind
 from search import feed, upkeep
 from search.whoosh_engine import WhooshEngine
 from tests.factories import Make
 from tests.faults import crashing
 
 ASSETS = 40
-ROUNDS = 30 if os.environ.get("KB_TESTS_ROUNDS") == "full" else 3
+ROUNDS = 30 if os.environ.get("TESTS_ROUNDS") == "full" else 3
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,7 +53,7 @@ def import_all(service: Service, folder: Path):  # type: ignore[no-untyped-def]
 def assert_whole(service: Service) -> None:
     """No half state, the trail is intact, and after the worker's next turn the index equals the database."""
     with service.database.writing() as session:
-        outbox.release(session)
+        outbox.release(session, list(WishKind))
     engine = WhooshEngine(service.settings.index_dir)
     feed.FirstLook(service.database, engine)()
     outbox.drain(service.database, feed.handlers(service.database, engine))

@@ -21,7 +21,10 @@ def test_alive_asks_nothing_of_the_database(app: Flask, service: Service, monkey
 
 def test_ready_names_database_outbox_and_index(app: Flask) -> None:
     answer = app.test_client().get("/readyz", base_url=ORIGIN)
-    assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "ok", "outbox": "ok", "index": "ok"})
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ok", "database": "ok", "outbox": "ok", "index": "ok", "encoder": "ok: off"},
+    )
 
 
 def test_a_lost_database_is_not_ready_and_not_an_error(

@@ -225,7 +225,7 @@ def test_leases_of_a_crashed_worker_can_be_ended_at_once(any_database: Service) 
     with any_database.database.writing() as session:
         outbox.claim(session, [INDEX])
     with any_database.database.writing() as session:
-        outbox.release(session)
+        outbox.release(session, [INDEX])
     assert outbox.drain(any_database.database, {INDEX: Work()}) == 1
 
 

@@ -88,6 +88,7 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "content.look", Kind.NO_ASSET, Permission.ADMINISTER),
     Surface("GET", "content.asset", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}")),
     Surface("GET", "content.source", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}/source")),
+    Surface("GET", "search.similar", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}/similar")),
     Surface("GET", "content_api.asset", Kind.READS_ONE, Permission.SEARCH, _get("/api/v1/assets/{}")),
     Surface("POST", "content.use", Kind.READS_ONE, Permission.USE, _event),
     Surface("POST", "content_api.record_usage", Kind.READS_ONE, Permission.USE, _usage, found=202),
@@ -114,6 +115,7 @@ COMMANDS: dict[str, Kind] = {
     "import deals": Kind.DEALS,
     "import stages": Kind.DEALS,
     "import usage": Kind.EDITS_ONE,
+    "eval": Kind.NO_ASSET,  # reads the folder it is given
     "search": Kind.LISTS,  # `--as` sees what that person sees: walked by the matrix
     "index check": Kind.NO_ASSET,
     "index rebuild": Kind.NO_ASSET,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from kb import cli
 from kb.access import Permission
+from search import encoder
 from tests.conftest import SECRET, Browser
 from tests.factories import STAGES
 from tests.leaks import world as worlds
@@ -190,6 +191,7 @@ def test_A02_head_range_and_conditional_requests_say_no_more(world: World, surfa
         "content.asset": "/assets/{}",
         "content.source": "/assets/{}/source",
         "content_api.asset": "/api/v1/assets/{}",
+        "search.similar": "/assets/{}/similar",
     }[surface.endpoint]
     for name in ("plain", "high", "teased", "draft"):
         cell, known = expected("no deal", "rep")[name], world.assets[name].public_id
@@ -284,7 +286,8 @@ def test_A02_no_canary_finds_what_is_hidden(world: World, deal: str, role: str) 
     for name, cell in expected(deal, role).items():
         signs, known = Canaries(name), world.assets[name].public_id
         found = {
-            word: search(browser, q=word, deal=on) for word in (signs.title, signs.body, f"{signs.tag}en", signs.old)
+            word: search(browser, q=word, deal=on, mode="lexical")
+            for word in (signs.title, signs.body, f"{signs.tag}en", signs.old)
         }
         hits = {word: [hit["id"] for hit in page["hits"]] for word, page in found.items()}
         strip = {word: [row["id"] for row in page["locked"]] for word, page in found.items()}
@@ -299,6 +302,33 @@ def test_A02_no_canary_finds_what_is_hidden(world: World, deal: str, role: str) 
             if not page["hits"]
             for counts in page["facets"].values()
         )
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+@pytest.mark.parametrize(("deal", "role"), CELLS)
+def test_A11_meaning_finds_the_visible_alone(world: World, deal: str, role: str, mode: str) -> None:
+    browser, on = world.browser(role), deal_id(world, deal)
+    cells = expected(deal, role)
+    seen = {world.assets[name].public_id for name, cell in cells.items() if cell == "V"}
+    for name in cells:
+        page = search(browser, q=f"The sparrow of {Canaries(name).body} sings.", deal=on, mode=mode)
+        assert page["limited"] is None
+        assert {hit["id"] for hit in page["hits"]} == seen, name
+        assert page["total"] == len(seen)
+
+
+@pytest.mark.parametrize(("deal", "role"), CELLS)
+def test_A11_similar_shows_the_visible_alone_and_hides_the_hidden_seed(world: World, deal: str, role: str) -> None:
+    browser, on = world.browser(role), deal_id(world, deal)
+    cells = expected(deal, role)
+    for name, cell in cells.items():
+        got = browser.get(f"/assets/{world.assets[name].public_id}/similar", query_string={"deal": on})
+        assert got.status_code == {"V": 200, "L": 403, "-": 404}[cell]
+        if cell != "V":
+            continue
+        listed = {other for other in cells if world.assets[other].public_id in got.text and other != name}
+        assert listed == {other for other, its in cells.items() if its == "V" and other != name}
+        assert not [word for word in hidden_words(world, cells, teasers=False) if word in got.text]
 
 
 def test_A02_a_foreign_deal_opens_nothing_and_looks_like_none(world: World) -> None:
@@ -386,6 +416,7 @@ def test_A02_nobody_signed_in_sees_nothing(world: World) -> None:
 def test_A02_the_command_line_as_somebody_sees_what_they_see(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_DATA_DIR", str(world.service.settings.data_dir))
     monkeypatch.setenv("KB_SECRET_KEY", SECRET)
+    monkeypatch.setenv("KB_ENCODER", encoder.FAKE)
     for deal, role in [("no deal", "rep"), ("open", "rep"), ("no deal", "other"), ("no deal", "admin")]:
         cells = expected(deal, role)
         arguments = ["search", "sparrow", "--as", world.people[role].email, "--json", "--limit", "50"]

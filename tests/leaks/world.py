@@ -19,7 +19,7 @@ from kb import clock, config, db, sessions
 from kb.access import Role, Tier
 from kb.app import Service, create_app, open_service
 from kb.users import User
-from search import upkeep
+from search import encoder, upkeep
 from tests.conftest import ORIGIN, SECRET, Browser
 from tests.factories import STAGES, Make
 
@@ -98,13 +98,12 @@ class World:
 @contextmanager
 def opened(folder: Path) -> Iterator[World]:
     """A world in a folder that holds a migrated database."""
-    service = open_service(config.load({}, data_dir=folder, secret_key=SECRET))
+    service = open_service(config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder.FAKE))
     event.listen(service.database.engine, "connect", hurry)
     service.database.engine.dispose()
     upkeep.begin(service.engine)
     yield World(service, create_app(service), Make(service))
-    service.engine.close()
-    service.database.close()
+    service.close()
 
 
 def hurry(connection: Any, _record: object) -> None:
@@ -159,6 +158,7 @@ def company(world: World) -> World:
     make.grant(rep, world.put("overdue", unlock="after_sale", teaser=False), until=clock.now() - timedelta(seconds=1))
     make.use(rep, world.put("used", unlock="after_sale", teaser=False), UseKind.COPY, world.deals["open"])
     make.index()
+    make.embed()
     return world
 
 

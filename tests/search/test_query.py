@@ -13,7 +13,7 @@ def test_defaults_ask_for_the_first_twenty() -> None:
         "客户嫌贵",
         20,
         0,
-        Mode.LEXICAL,
+        Mode.HYBRID,
         {},
     )
 

@@ -19,7 +19,7 @@ SAID = "## 触发\n\n客户嫌贵\n\n## 怎么说\n\n咱们算三年总账，客
 
 def find(make: Make, user, words: str, **filters: list[str]) -> SearchPage:  # type: ignore[no-untyped-def]
     with make.service.database.reading() as session:
-        return service.search(session, make.service.engine, make.actor(user), None, Query.of(words, filters), "zh")
+        return service.search(session, make.service.finder, make.actor(user), None, Query.of(words, filters), "zh")
 
 
 def titles(page: SearchPage) -> list[str]:

@@ -1,0 +1,102 @@
+"""What could answer a query among what a reader sees: assets that hold its words, and assets near its meaning.
+
+One order is made of both: closeness of meaning plus a part of the words' coverage. Adding them keeps what
+either is sure of; ranks alone (reciprocal rank fusion) forget by how much a hit is better, and lose across
+languages, where hardly a word matches.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from search.analysis import Term
+from search.engine import FloatArray, IntArray, Matches
+from search.matrix import Spot
+from search.meaning import Asked, Nearby
+from search.query import Mode
+
+COVERAGE: Final = 0.6
+"""How much the words count beside the meaning, both from 0 to 1."""
+
+ANY: Final = 0.20
+"""Where no passage is as close as this, nothing here is about the query: what has nothing to do with it reaches 0.25
+at most, the right passage lies above in 96 of 100 queries asked in the other language, in 99 in the same."""
+CLOSE: Final = 0.14
+CLOSE_OF_BEST: Final = 0.45
+"""What meaning alone adds is at least this close, and this part of the best one's closeness."""
+HOPED: Final = 0.5
+"""What was just published has no vectors for a moment: it is taken to mean what its words say, in this part."""
+
+Lexical = Callable[[Sequence[Term], IntArray], Matches]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Assets best first, with parallel arrays; `closeness` is 0 where nothing is known of the meaning.
+
+    `spots` are the best passages by meaning of those that are close.
+    """
+
+    asset_ids: IntArray
+    base: FloatArray
+    coverage: FloatArray
+    title_share: FloatArray
+    closeness: FloatArray
+    spots: Mapping[int, Spot]
+
+    @classmethod
+    def of_words(cls, matches: Matches) -> "Candidates":
+        nothing = np.zeros(len(matches))
+        return cls(matches.asset_ids, COVERAGE * matches.coverage, matches.coverage, matches.title_share, nothing, {})
+
+
+def find(
+    lexical: Lexical,
+    asked: Asked | None,
+    terms: Sequence[Term],
+    visible: IntArray,
+    mode: Mode,
+    weight: float = COVERAGE,
+) -> Candidates:
+    """Candidates among the visible ids (ascending); without `asked` all modes are lexical."""
+    if asked is None or mode is Mode.LEXICAL:
+        return Candidates.of_words(lexical(terms, visible))
+    matches = lexical(terms, visible) if mode is Mode.HYBRID else Matches.none()
+    nearby = asked.nearest(visible, also=matches.asset_ids)
+    return _joined(matches, nearby, weight)
+
+
+def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
+    near = nearby.near
+    floor = _floor(near.closeness)
+    close = (near.closeness >= floor) | np.isin(near.asset_ids, matches.asset_ids)
+    ids = np.union1d(matches.asset_ids, near.asset_ids[close])
+    coverage, title_share, closeness = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
+    of_words = np.searchsorted(ids, matches.asset_ids)
+    coverage[of_words], title_share[of_words] = matches.coverage, matches.title_share
+    closeness[np.searchsorted(ids, near.asset_ids[close])] = near.closeness[close]
+    is_unknown = np.isin(ids, np.setdiff1d(matches.asset_ids, near.asset_ids))
+    closeness[is_unknown] = CLOSE + HOPED * coverage[is_unknown]
+    base = np.maximum(closeness, 0) + weight * coverage
+    order = np.lexsort((ids, -base))
+    return Candidates(
+        ids[order],
+        base[order],
+        coverage[order],
+        title_share[order],
+        closeness[order],
+        {
+            asset: spot
+            for (asset, spot), is_close in zip(nearby.spots().items(), near.closeness >= floor, strict=True)
+            if is_close
+        },
+    )
+
+
+def _floor(closeness: FloatArray) -> float:
+    """How close a passage must be for its asset to be found by meaning alone."""
+    best = float(closeness.max(initial=0.0))
+    return max(CLOSE, CLOSE_OF_BEST * best) if best >= ANY else math.inf

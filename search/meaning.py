@@ -1,0 +1,142 @@
+"""Nearness of meaning for searches: the encoder that is loaded, the vectors that are stored, and which go together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from search import passages, vectors
+from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
+from search.engine import IntArray
+from search.matrix import Keeper, Matrix, Near, Spot
+from search.vectors import KnownEncoder
+
+LONGEST_QUERY: Final = 128
+"""In tokens of a multilingual model: more of a pasted message costs time and blurs what it is about."""
+NEAREST: Final = 100
+"""Assets that meaning alone may add to those that hold the words."""
+ALIKE: Final = 0.35
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearby:
+    """The nearest assets of one search, and where their best passages lie."""
+
+    near: Near
+    matrix: Matrix
+
+    def spots(self) -> dict[int, Spot]:
+        """The best passage of each asset."""
+        return {
+            int(asset): self.matrix.spot(int(row))
+            for asset, row in zip(self.near.asset_ids, self.near.rows, strict=True)
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A query's direction of meaning, and the passages it can be compared with."""
+
+    matrix: Matrix
+    vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+    def nearest(self, visible: IntArray, limit: int = NEAREST, also: IntArray | None = None) -> Nearby:
+        return Nearby(self.matrix.nearest(self.vector, visible, limit, also), self.matrix)
+
+
+class Meaning:
+    """What a process knows of meaning.
+
+    `wanted` loads the encoder of the settings. While another one's vectors still answer, that one is loaded
+    too (`load` takes its setting), so that a change of the setting never leaves searches without meaning.
+    """
+
+    def __init__(self, wanted: EncoderLoader, load: Callable[[str], Encoder | None]) -> None:
+        self.wanted = wanted
+        self._load = load
+        self._former: tuple[str, EncoderLoader] | None = None
+        self._keeper = Keeper()
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the settings want words only."""
+        return self.wanted.is_off
+
+    def start(self) -> None:
+        """Begin to load what the settings name."""
+        self.wanted.start()
+
+    def stop(self) -> None:
+        self.wanted.stop()
+        if self._former is not None:
+            self._former[1].stop()
+
+    def ask(self, session: Session, text: str) -> Asked | None:
+        """What a query means, or None where nothing can be compared now: no encoder, no vectors yet, an error."""
+        if self.is_off:
+            return None
+        known = vectors.active(session)
+        encoder = self._encoder_of(known) if known else None
+        if known is None or encoder is None:
+            return None
+        matrix = self._keeper.refreshed(session, known)
+        if not len(matrix):
+            return None
+        asked = first_words(text)
+        try:
+            vector = encoder.encode_queries([asked])[0]
+        except CannotEncode:
+            return None
+        return Asked(matrix, matrix.means.query(vector, asked))
+
+    def like(self, session: Session, asset_id: int, visible: IntArray, limit: int) -> Nearby | None:
+        """The assets most like this one, itself left out; None where nothing can be compared now."""
+        known = None if self.is_off else vectors.active(session)
+        if known is None:
+            return None
+        matrix = self._keeper.refreshed(session, known)
+        middle = matrix.middle_of(asset_id)
+        if middle is None:
+            return None
+        near = matrix.nearest(middle, visible[visible != asset_id], limit)
+        close = near.closeness >= ALIKE
+        return Nearby(Near(near.asset_ids[close], near.closeness[close], near.rows[close]), matrix)
+
+    def _encoder_of(self, known: KnownEncoder) -> Encoder | None:
+        wanted = self.wanted.get()
+        if wanted is not None and wanted.name == known.name:
+            return wanted
+        former = self._former_loader(known.source) if known.source != self.wanted.source else None
+        encoder = former.get() if former else None
+        return encoder if encoder is not None and encoder.name == known.name else None
+
+    def _former_loader(self, source: str) -> EncoderLoader:
+        if self._former is None or self._former[0] != source:
+            self._former = (source, EncoderLoader(lambda: self._load(source), source=source))
+            self._former[1].start()
+        return self._former[1]
+
+    def can_answer_with(self, known: KnownEncoder) -> bool | None:
+        """Whether this process has the encoder of these vectors; None while it is still being loaded."""
+        if self._encoder_of(known) is not None:
+            return True
+        loader = self.wanted if known.source == self.wanted.source else self._former_loader(known.source)
+        return None if loader.state == "loading" else False
+
+    @property
+    def state(self) -> str:
+        """`off`, `loading`, `ready`, or `failed: …` with the reason."""
+        return OFF if self.is_off else self.wanted.state
+
+
+def first_words(text: str) -> str:
+    """As much of a text as is asked for its meaning."""
+    if passages.size(text) <= LONGEST_QUERY:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if passages.size(text[:middle]) <= LONGEST_QUERY else (low, middle - 1)
+    return text[:low]
