@@ -1,8 +1,9 @@
 """What could answer a query among what a reader sees: assets that hold its words, and assets near its meaning.
 
-One order is made of both: closeness of meaning plus a part of the words' coverage. Adding them keeps what
-either is sure of; ranks alone (reciprocal rank fusion) forget by how much a hit is better, and lose across
-languages, where hardly a word matches.
+One order is made of both: closeness of meaning plus the words' coverage, by how much of the query they are.
+Adding them keeps what either is sure of; ranks alone (reciprocal rank fusion) forget by how much a hit is
+better, and lose across languages, where hardly a word matches. A few common words of a query must not lift
+everything in its own language above the one story in the other: so the share counts squared.
 """
 
 import math
@@ -18,7 +19,7 @@ from search.matrix import Spot
 from search.meaning import Asked, Nearby
 from search.query import Mode
 
-COVERAGE: Final = 0.6
+COVERAGE: Final = 1.0
 """How much the words count beside the meaning, both from 0 to 1."""
 
 ANY: Final = 0.20
@@ -42,7 +43,6 @@ class Candidates:
 
     asset_ids: IntArray
     base: FloatArray
-    coverage: FloatArray
     title_share: FloatArray
     closeness: FloatArray
     spots: Mapping[int, Spot]
@@ -50,7 +50,7 @@ class Candidates:
     @classmethod
     def of_words(cls, matches: Matches) -> "Candidates":
         nothing = np.zeros(len(matches))
-        return cls(matches.asset_ids, COVERAGE * matches.coverage, matches.coverage, matches.title_share, nothing, {})
+        return cls(matches.asset_ids, matches.coverage, matches.title_share, nothing, {})
 
 
 def find(
@@ -74,18 +74,17 @@ def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
     floor = _floor(near.closeness)
     close = (near.closeness >= floor) | np.isin(near.asset_ids, matches.asset_ids)
     ids = np.union1d(matches.asset_ids, near.asset_ids[close])
-    coverage, title_share, closeness = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
+    worth, title_share, closeness = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
     of_words = np.searchsorted(ids, matches.asset_ids)
-    coverage[of_words], title_share[of_words] = matches.coverage, matches.title_share
+    worth[of_words], title_share[of_words] = matches.coverage * matches.share**2, matches.title_share
     closeness[np.searchsorted(ids, near.asset_ids[close])] = near.closeness[close]
     is_unknown = np.isin(ids, np.setdiff1d(matches.asset_ids, near.asset_ids))
-    closeness[is_unknown] = CLOSE + HOPED * coverage[is_unknown]
-    base = np.maximum(closeness, 0) + weight * coverage
+    closeness[is_unknown] = CLOSE + HOPED * worth[is_unknown]
+    base = np.maximum(closeness, 0) + weight * worth
     order = np.lexsort((ids, -base))
     return Candidates(
         ids[order],
         base[order],
-        coverage[order],
         title_share[order],
         closeness[order],
         {

@@ -112,8 +112,9 @@ class Embedder:
 
     def _registered(self, encoder: Encoder) -> KnownEncoder:
         """The encoder's row; the first time its language means are taken from texts of our own."""
-        if self._known is not None and self._known.name == encoder.name:
-            return self._known
+        known = self._known
+        if known is not None and (known.name, known.dimension) == (encoder.name, encoder.dimension):
+            return known
         with self._database.reading() as session:
             before = vectors.find(session, encoder.name)
         means = before.means if before and before.dimension == encoder.dimension else language_means(encoder).to_json()

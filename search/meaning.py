@@ -106,11 +106,11 @@ class Meaning:
 
     def _encoder_of(self, known: KnownEncoder) -> Encoder | None:
         wanted = self.wanted.get()
-        if wanted is not None and wanted.name == known.name:
+        if wanted is not None and _is_of(wanted, known):
             return wanted
         former = self._former_loader(known.source) if known.source != self.wanted.source else None
         encoder = former.get() if former else None
-        return encoder if encoder is not None and encoder.name == known.name else None
+        return encoder if encoder is not None and _is_of(encoder, known) else None
 
     def _former_loader(self, source: str) -> EncoderLoader:
         if self._former is None or self._former[0] != source:
@@ -129,6 +129,10 @@ class Meaning:
     def state(self) -> str:
         """`off`, `loading`, `ready`, or `failed: …` with the reason."""
         return OFF if self.is_off else self.wanted.state
+
+
+def _is_of(encoder: Encoder, known: KnownEncoder) -> bool:
+    return (encoder.name, encoder.dimension) == (known.name, known.dimension)
 
 
 def first_words(text: str) -> str:

@@ -1,9 +1,8 @@
 """Sections → passages, the pieces of text that get vectors (pure).
 
 A passage lies within one section, so that a hit can link to it. Long sections are cut at the ends of
-sentences, with some overlap; a section of a few words goes along with the next one. What is embedded is
-the asset's title, the section's heading and the passage itself: a paragraph alone often does not name
-what it is about.
+sentences, with some overlap. What is embedded is the asset's title, the section's heading and the passage
+itself: a paragraph alone often does not name what it is about.
 """
 
 import hashlib
@@ -69,11 +68,10 @@ def size(text: str) -> float:
 
 
 def _pieces(sections: Sequence[Cuttable]) -> Iterator[tuple[Cuttable, int, int]]:
-    useful = [section for section in sections if section.plain.strip()]
-    long_enough = [section for section in useful if size(section.plain) + size(section.title) >= SHORTEST]
-    for section in long_enough or useful:
-        for start, end in cut(section.plain):
-            yield section, start, end
+    for section in sections:
+        if section.plain.strip():
+            for start, end in cut(section.plain):
+                yield section, start, end
 
 
 def cut(text: str) -> list[tuple[int, int]]:

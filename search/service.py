@@ -207,7 +207,7 @@ def _everything(session: Session, visible: IntArray) -> Candidates:
     """Without words: all that is visible, published last first."""
     newest = reading.order_by_newest(session, visible)
     nothing = np.zeros(len(newest))
-    return Candidates(newest, nothing, nothing, nothing, nothing, {})
+    return Candidates(newest, nothing, nothing, nothing, {})
 
 
 def _order(

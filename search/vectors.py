@@ -26,7 +26,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -164,6 +163,9 @@ def register(session: Session, name: str, source: str, dimension: int, means: st
     if row is None:
         row = EncoderRow(name=name, state=EncoderState.FILLING.value, stamp=0)
         session.add(row)
+    elif row.dimension != dimension:
+        _remove_rows(session, [row.id])
+        row.stamp += 1
     row.source, row.dimension, row.means, row.changed_at = source, dimension, means, clock.now()
     if active(session) is None:
         row.state = EncoderState.ACTIVE.value
@@ -333,13 +335,14 @@ def prune(session: Session) -> None:
         EncoderRow.state == EncoderState.RETIRED.value, EncoderRow.changed_at < clock.now() - KEPT_RETIRED
     )
     ids = list(session.scalars(old))
-    for model in (PassageRow, Embedded, VectorRow):
-        session.execute(delete(model).where(model.encoder_id.in_(ids)))
+    _remove_rows(session, ids)
     session.execute(delete(EncoderRow).where(EncoderRow.id.in_(ids)))
     used = exists().where(PassageRow.encoder_id == VectorRow.encoder_id, PassageRow.text_hash == VectorRow.text_hash)
     session.execute(delete(VectorRow).where(~used), execution_options={"synchronize_session": False})
 
 
-def forget_all(session: Session) -> None:
-    """Let every asset be cut and embedded anew where its text has no vector; stored vectors are kept by text."""
-    session.execute(update(Embedded).values(cut=""), execution_options={"synchronize_session": False})
+def _remove_rows(session: Session, encoder_ids: Sequence[int]) -> None:
+    for model in (PassageRow, Embedded, VectorRow):
+        session.execute(
+            delete(model).where(model.encoder_id.in_(encoder_ids)), execution_options={"synchronize_session": False}
+        )

@@ -35,7 +35,7 @@ ORIGIN = "https://127.0.0.1"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
 
-NEVER_SKIPPED = ("browser", "postgresql")
+NEVER_SKIPPED = ("browser", "postgresql", "model")
 """Markers whose tests CI must run: a skip there would be a false green."""
 
 

@@ -15,6 +15,7 @@ from kb import config, outbox
 from kb.access import SYSTEM, operator
 from kb.app import open_service
 from search import encoder, feed, upkeep
+from search.embedding import Embedder
 from search.whoosh_engine import WhooshEngine
 from tests.conftest import SECRET
 
@@ -49,6 +50,11 @@ def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
         outbox.drain(opened.database, feed.handlers(opened.database, engine))
     elif act == "rebuild":
         upkeep.rebuild(opened.database, WhooshEngine(opened.settings.index_dir, fail_point=fail))
+    elif act == "embed":
+        opened.meaning.wanted.wait(60)
+        embedder = Embedder(opened.database, opened.meaning, fail, look_seconds=0)
+        embedder.look()
+        outbox.drain(opened.database, embedder.handlers(), 2)
     elif act == "publish":
         _publish(opened, fail)
     elif act == "withdraw":
