@@ -1,0 +1,106 @@
+"""Words and meaning in one order: what each is sure of stays, and neither drowns the other language."""
+
+import numpy as np
+import pytest
+
+from search import candidates, meaning
+from search.analysis import query_terms
+from search.candidates import CLOSE, COVERAGE
+from search.engine import IntArray, Matches
+from search.languages import LANGUAGES, Means
+from search.matrix import Matrix
+from search.meaning import Asked
+from search.query import Mode
+from search.vectors import Held
+
+TERMS = query_terms("price")
+AXES = np.eye(4, dtype=np.float32)
+ZERO = np.zeros(4, np.float32)
+MEANS = Means(dict.fromkeys(LANGUAGES, ZERO), dict.fromkeys(LANGUAGES, ZERO))
+
+
+def asked(closeness: dict[int, float]) -> Asked:
+    """A query along the first axis, and one passage an asset at this closeness to it."""
+    rows = [close * AXES[0] + np.sqrt(1 - close**2) * AXES[1] for close in closeness.values()]
+    held = Held(
+        np.array(list(closeness), np.int64),
+        [f"a{asset}" for asset in closeness],
+        np.zeros((len(closeness), 2), np.int64),
+        ["en"] * len(closeness),
+        np.array(rows, np.float32).reshape(-1, 4),
+    )
+    return Asked(Matrix(held, MEANS, 0), AXES[0])
+
+
+def words(found: dict[int, tuple[float, float]]):  # type: ignore[no-untyped-def]
+    """An engine that answers these assets with their coverage and share."""
+
+    def lexical(_terms: object, visible: IntArray) -> Matches:
+        kept = {asset: figures for asset, figures in found.items() if asset in visible}
+        coverage, share = (np.array([one[place] for one in kept.values()]) for place in (0, 1))
+        return Matches(np.array(list(kept), np.int64), coverage, coverage, share, np.zeros(len(kept)))
+
+    return lexical
+
+
+def order(lexical, question: Asked | None, mode: Mode = Mode.HYBRID) -> list[int]:  # type: ignore[no-untyped-def]
+    found: list[int] = candidates.find(lexical, question, TERMS, np.arange(1, 10), mode).asset_ids.tolist()
+    return found
+
+
+def test_all_the_words_win_over_a_near_meaning() -> None:
+    assert order(words({1: (0.9, 1.0)}), asked({1: 0.2, 2: 0.6})) == [1, 2]
+
+
+def test_a_few_common_words_do_not_lift_an_asset_over_a_near_meaning() -> None:
+    assert order(words({1: (0.4, 0.3)}), asked({1: 0.2, 2: 0.4})) == [2, 1]
+
+
+def test_each_mode_takes_its_own() -> None:
+    lexical, question = words({1: (0.9, 1.0)}), asked({2: 0.6, 3: 0.5})
+    assert order(lexical, question, Mode.LEXICAL) == [1]
+    assert order(lexical, question, Mode.SEMANTIC) == [2, 3]
+    assert set(order(lexical, question)) == {1, 2, 3}
+
+
+def test_without_meaning_every_mode_answers_by_words() -> None:
+    for mode in Mode:
+        assert order(words({1: (0.9, 1.0)}), None, mode) == [1]
+
+
+def test_what_is_far_from_the_best_or_from_everything_is_left_out() -> None:
+    assert order(words({}), asked({1: 0.8, 2: 0.45, 3: 0.3})) == [1, 2]
+    assert order(words({}), asked({1: candidates.ANY - 0.01})) == []
+    assert order(words({}), asked({1: candidates.ANY + 0.01, 2: CLOSE - 0.01})) == [1]
+
+
+def test_what_holds_the_words_is_never_left_out() -> None:
+    assert order(words({1: (0.1, 0.4)}), asked({1: -0.5, 2: 0.9})) == [2, 1]
+
+
+def test_what_has_no_vectors_yet_stands_by_its_words() -> None:
+    found = candidates.find(
+        words({1: (0.9, 1.0), 2: (0.2, 0.5)}), asked({3: 0.5}), TERMS, np.arange(1, 10), Mode.HYBRID
+    )
+    assert found.asset_ids.tolist() == [1, 3, 2]
+    assert set(found.spots) == {3}
+    assert found.base[0] == pytest.approx(CLOSE + candidates.HOPED * 0.9 + COVERAGE * 0.9)
+
+
+def test_hidden_assets_change_neither_order_nor_scores() -> None:
+    lexical, question = words({1: (0.9, 1.0), 5: (1.0, 1.0)}), asked({1: 0.2, 2: 0.6, 5: 0.99})
+    without = words({1: (0.9, 1.0)}), asked({1: 0.2, 2: 0.6})
+    visible = np.array([1, 2])
+    one = candidates.find(lexical, question, TERMS, visible, Mode.HYBRID)
+    other = candidates.find(*without, TERMS, visible, Mode.HYBRID)
+    assert one.asset_ids.tolist() == other.asset_ids.tolist()
+    assert one.base.tolist() == other.base.tolist()
+
+
+def test_a_long_query_is_asked_by_its_first_words() -> None:
+    assert meaning.first_words("客户嫌贵") == "客户嫌贵"
+    long = "客户嫌贵，" * 80
+    cut = meaning.first_words(long)
+    assert long.startswith(cut)
+    assert 100 < len(cut) < 200
+    assert meaning.first_words("") == ""
