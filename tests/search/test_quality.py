@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from search import encoder, evaluate
 from search.analysis import query_terms
 from search.engine import Entry
+from search.evaluate import Setting
+from search.query import Mode
 from search.whoosh_engine import WhooshEngine
 
 XQUAD = Path(__file__).parents[3] / "shared" / "corpus" / "xquad"
@@ -45,3 +48,15 @@ def test_questions_find_their_paragraph(language: str, tmp_path: Path) -> None:
     assert sum(gains) / len(gains) >= 0.96
     assert found / len(gains) >= 0.99
     assert totals / len(gains) < 12, "a total should mean something: these are of 240"
+
+
+@pytest.mark.model
+@pytest.mark.soak
+def test_meaning_finds_across_languages_and_both_beat_either() -> None:
+    collection = evaluate.read(XQUAD)
+    with evaluate.bench(collection, encoder.load()) as filled:
+        figures = {mode: evaluate.measure(filled, Setting(mode))["by_pair"] for mode in Mode}
+    for pair, least in {"en>en": 0.97, "zh>zh": 0.97, "en>zh": 0.85, "zh>en": 0.85}.items():
+        hybrid = figures[Mode.HYBRID][pair]["ndcg@10"]
+        assert hybrid >= least, pair
+        assert hybrid >= max(figures[mode][pair]["ndcg@10"] for mode in (Mode.LEXICAL, Mode.SEMANTIC)) - 0.005, pair
