@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, func, select
-from sqlalchemy.orm import Session, aliased, defer, selectinload
+from sqlalchemy import ColumnElement, Row, Select, or_, select
+from sqlalchemy.orm import Session, defer, selectinload
 
 from content import taxonomy, visibility
 from content.deals import DealContext
@@ -197,27 +197,34 @@ def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
 
 
 def list_translations(
-    session: Session, actor: Actor, deal: DealContext | None, asset_ids: Sequence[int]
+    session: Session, visible: NDArray[np.int64], asset_ids: Sequence[int]
 ) -> Mapping[int, tuple[Translation, ...]]:
-    """What this reader may see of the same stories in other languages, by asset id."""
-    if not asset_ids:
+    """What is visible of the same stories in other languages, by asset id; `visible` is what `visible_ids` gave."""
+    sources = {
+        row.id: row.translation_of_id or row.id
+        for row in session.execute(select(Asset.id, Asset.translation_of_id).where(Asset.id.in_(list(asset_ids))))
+    }
+    if not sources:
         return {}
-    other = aliased(Asset)
-    same = func.coalesce(other.translation_of_id, other.id) == func.coalesce(Asset.translation_of_id, Asset.id)
+    wanted = sorted(set(sources.values()))
     rows = session.execute(
-        select(other.id.label("of"), Asset.public_id, Version.title, Version.language)
+        select(Asset.id, Asset.translation_of_id, Asset.public_id, Version.title, Version.language)
         .join(Version, Version.asset_id == Asset.id)
-        .join(other, same & (other.id != Asset.id))
         .where(
-            other.id.in_(list(asset_ids)),
+            or_(Asset.id.in_(wanted), Asset.translation_of_id.in_(wanted)),
             Version.state == VersionState.PUBLISHED.value,
-            visibility.visible_to(actor, deal),
         )
         .order_by(Version.language, Asset.id)
     ).all()
+    seen = np.isin([row.id for row in rows], visible).tolist()
+    told = [row for row, is_visible in zip(rows, seen, strict=True) if is_visible]
     return {
-        asset_id: tuple(Translation(row.public_id, row.title, row.language) for row in rows if row.of == asset_id)
-        for asset_id in {row.of for row in rows}
+        asset_id: tuple(
+            Translation(row.public_id, row.title, row.language)
+            for row in told
+            if row.id != asset_id and (row.translation_of_id or row.id) == source
+        )
+        for asset_id, source in sources.items()
     }
 
 
@@ -231,6 +238,8 @@ def list_teasers(
     session: Session, actor: Actor, deal: DealContext | None, ids: Sequence[int], vocabulary: Vocabulary
 ) -> list[Teaser]:
     """Title, type and stage of those of the ids that may be teased, in the order given."""
+    if not ids:
+        return []
     rows = session.execute(_current(visibility.locked_for(actor, deal)).where(Asset.id.in_(list(ids)))).all()
     by_id = {row.Asset.id: _teaser(row, vocabulary) for row in rows}
     return [by_id[wanted] for wanted in ids if wanted in by_id]

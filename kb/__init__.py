@@ -3,3 +3,9 @@
 Open `app.py` first (how everything is wired), then `web.py` (how a request is let in) and `db.py`.
 Every other package may import this one; only `app.py`, `cli.py` and `migrations/env.py` import the others.
 """
+
+import os
+
+# Threads of numeric libraries that have nothing to do sleep: two such libraries that spin on two cores stand in each
+# other's way for seconds. It must be said before any of them is loaded, and this package is imported first.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -107,11 +107,6 @@ def share_of(terms: Sequence[Term], text: str) -> float:
     return sum(term.weight for term in terms if term.text in held) / total if total else 0.0
 
 
-def best_share(terms: Sequence[Term], texts: Iterable[str]) -> float:
-    """The largest part of the query's weight that one of the texts holds."""
-    return max((share_of(terms, text) for text in texts), default=0.0)
-
-
 def _is_asked_for(label: str, asked: set[str]) -> bool:
     words = _words_of(label)
     return bool(words) and words <= asked

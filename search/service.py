@@ -21,6 +21,7 @@ from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, 
 from search.matrix import Spot
 from search.meaning import Meaning
 from search.query import Mode, Query
+from search.ranking import BoolArray
 from search.snippets import Passage
 
 RANKED = 300
@@ -134,7 +135,7 @@ def search(
     ordered, scores = _order(session, query, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
-    also = reading.list_translations(session, actor, deal, [asset.id for asset in assets])
+    also = reading.list_translations(session, visible, [asset.id for asset in assets])
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
@@ -219,18 +220,27 @@ def _order(
     best = narrowed.pool[:RANKED]
     known = reading.list_signals(session, [int(i) for i in best])
     signals = [known.get(int(i), Signal("", "", False)) for i in best]
+    title_share = found.title_share[narrowed.rows][:RANKED]
     ranked = ranking.merge(
         ranking.Signals(
             asset_ids=best,
             base=base[:RANKED],
-            title_share=found.title_share[narrowed.rows][:RANKED],
-            exact_title=np.array([ranking.is_title(query.text, s.title) for s in signals], np.bool_),
+            title_share=title_share,
+            exact_title=_exact(query.text, signals, title_share),
             verified=np.array([not s.is_unverified for s in signals], np.bool_),
             own_language=np.array([s.language == language for s in signals], np.bool_),
             story=np.array([s.story_id or -int(i) for i, s in zip(best, signals, strict=True)], np.int64),
         )
     )
     return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate((ranked.scores, base[RANKED:]))
+
+
+def _exact(text: str, signals: Sequence[Signal], title_share: FloatArray) -> BoolArray:
+    """Whose title the query is; only where the title holds all its words is it worth a look."""
+    holds_all = title_share >= ranking.ALL
+    return np.array(
+        [held and ranking.is_title(text, s.title) for held, s in zip(holds_all, signals, strict=True)], np.bool_
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +285,10 @@ def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked)
 def _passage(useful: Sequence[TextSection], terms: Sequence[Term], spot: Spot | None) -> Passage | None:
     """The passage that holds the words, where they hold enough of the query; else the one nearest in meaning."""
     cut = [snippets.Section(s.anchor, s.title, s.plain) for s in useful]
+    passage, share = snippets.best_passage_and_share(cut, terms)
     near = next((section for section in cut if spot is not None and section.anchor == spot.anchor), None)
-    if near is None or spot is None or ranking.best_share(terms, [f"{s.title}\n{s.plain}" for s in cut]) >= ENOUGH:
-        return snippets.best_passage(cut, terms)
+    if near is None or spot is None or share >= ENOUGH:
+        return passage
     return snippets.passage_at(near, spot.start, spot.end, terms)
 
 

@@ -46,15 +46,24 @@ class Passage:
 
 def best_passage(sections: Sequence[Section | tuple[str, str, str]], terms: Sequence[Term]) -> Passage | None:
     """The densest passage of the section that holds most of the query; its beginning where nothing matches."""
+    return best_passage_and_share(sections, terms)[0]
+
+
+def best_passage_and_share(
+    sections: Sequence[Section | tuple[str, str, str]], terms: Sequence[Term]
+) -> tuple[Passage | None, float]:
+    """The best passage, and the part of the query's weight (0..1) whose words its section holds."""
     found = [_Searched.of(Section(*section), terms) for section in sections]
     found = [section for section in found if section.plain or section.section.title]
     if not found:
-        return None
+        return None, 0.0
     weights = _weights(found, terms)
     best = max(found, key=lambda section: sum(weights[token] for token in section.tokens))
     marked = {term.text for term in terms if term.weight > LEAST_MARKED}
     start, end = _window(best.plain, best.spans, weights)
-    return Passage(best.section.anchor, best.section.title, _parts(best.plain, best.spans, marked, start, end))
+    total = sum(term.weight for term in terms)
+    share = sum(term.weight for term in terms if term.text in best.tokens) / total if total else 0.0
+    return Passage(best.section.anchor, best.section.title, _parts(best.plain, best.spans, marked, start, end)), share
 
 
 def passage_at(section: Section, start: int, end: int, terms: Sequence[Term]) -> Passage:
