@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from search import languages
@@ -21,6 +22,8 @@ OVERLAP: Final = 48
 SHORTEST: Final = 12
 """Sizes in about the tokens of a multilingual model, whose longest input is 512 with title and heading."""
 MOST_PASSAGES: Final = 200
+MOST_CHARACTERS: Final = 1_200
+"""No passage holds more, whatever it is made of."""
 LONGEST_TITLE: Final = 200
 CHINESE_TOKEN: Final = 0.75
 OTHER_TOKEN: Final = 0.28
@@ -55,9 +58,8 @@ class Passage:
 
 def of_asset(title: str, language: str, sections: Sequence[Cuttable]) -> list[Passage]:
     """The passages of an asset in the order of its text; one of the title alone where there is no text."""
-    found = [_passage(title, language, section, start, end) for section, start, end in _pieces(sections)][
-        :MOST_PASSAGES
-    ]
+    pieces = islice(_pieces(sections), MOST_PASSAGES)
+    found = [_passage(title, language, section, start, end) for section, start, end in pieces]
     return found or [_of_title(title, language)]
 
 
@@ -70,7 +72,7 @@ def size(text: str) -> float:
 def _pieces(sections: Sequence[Cuttable]) -> Iterator[tuple[Cuttable, int, int]]:
     for section in sections:
         if section.plain.strip():
-            for start, end in cut(section.plain):
+            for start, end in cut(section.plain[: MOST_PASSAGES * MOST_CHARACTERS]):
                 yield section, start, end
 
 
@@ -105,6 +107,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 
 def _within(text: str, start: int, end: int) -> int:
     """The end, or an earlier place where one sentence alone is too long."""
+    end = min(end, start + MOST_CHARACTERS)  # more than that is never looked at: this stays linear
     if size(text[start:end]) <= LONGEST:
         return end
     longest = int(LONGEST / (CHINESE_TOKEN if _WIDE.search(text, start, end) else OTHER_TOKEN))

@@ -32,7 +32,7 @@ from search import analysis, encoder
 from search.query import Mode
 from tests.bench import library
 
-QUERIES = 200
+QUERIES = 100
 CLIENTS = (1, 4)
 START_SECONDS = 120
 

@@ -89,6 +89,13 @@ def test_the_hash_names_the_text_that_is_embedded() -> None:
     assert one.text_hash == same.text_hash != other.text_hash
 
 
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "停" * 1_000_000, ". " * 500_000, "。" + "”" * 900_000])
+def test_a_hostile_megabyte_is_cut_within_bounds(text: str) -> None:
+    found = passages.of_asset("T", "zh", [Section("S", text)])
+    assert 0 < len(found) <= passages.MOST_PASSAGES
+    assert max(len(passage.embedded) for passage in found) <= 2 * passages.MOST_CHARACTERS
+
+
 def test_language_goes_by_the_script_of_each_passage() -> None:
     found = passages.of_asset(
         "T", "en", [Section("说", "价格贵，先别降价，算三年总账。"), Section("Say", "Compare three years.")]
