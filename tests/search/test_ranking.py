@@ -55,3 +55,18 @@ def test_reasons_name_title_and_tags() -> None:
     why = reasons(query_terms("嫌贵 金融"), "客户嫌贵怎么办", ["金融", "制造", "金融"])
     assert why == (("words",), ("title",), ("tag", "金融"))
     assert reasons(query_terms("pricing"), "Other", ["Price", "Price war"], in_text=False) == (("tag", "Price"),)
+
+
+def test_of_one_story_in_two_languages_the_readers_comes_where_the_better_would() -> None:
+    signals = Signals(
+        asset_ids=np.array([1, 2, 3]),
+        base=np.array([0.9, 0.3, 0.6]),
+        title_share=np.zeros(3),
+        exact_title=np.zeros(3, np.bool_),
+        verified=np.ones(3, np.bool_),
+        own_language=np.array([False, True, True]),
+        story=np.array([7, 7, -3]),
+    )
+    ranked = merge(signals)
+    assert ranked.asset_ids.tolist() == [2, 1, 3]
+    assert ranked.scores[0] == ranked.scores[1]
