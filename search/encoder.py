@@ -1,7 +1,8 @@
 """Texts into vectors: a sentence-transformers model, loaded beside the start and never in its way.
 
 What a caller gets is float32, shape (n, dimension), every row of length one. Queries and passages are
-encoded differently (the model's own prompts), and both cut off beyond the model's longest input.
+encoded differently (the model's own prompts). What is longer than the model's longest input is cut off, or by the
+package's own engine taken in windows; passages are cut well below it.
 """
 
 import hashlib

@@ -93,7 +93,7 @@ class Means:
         try:
             kept = json.loads(text)
             return cls(_unpacked(kept["passages"]), _unpacked(kept["queries"]), int(kept["counted"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError("these are no language means") from error
 
 
@@ -153,7 +153,8 @@ def _packed(means: Mapping[str, Vectors]) -> dict[str, str]:
 
 def _unpacked(kept: Mapping[str, str]) -> dict[str, Vectors]:
     return {
-        language: np.frombuffer(base64.b64decode(kept[language]), "<f4").astype(np.float32) for language in LANGUAGES
+        language: np.frombuffer(base64.b64decode(kept[language], validate=True), "<f4").astype(np.float32)
+        for language in LANGUAGES
     }
 
 

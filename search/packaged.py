@@ -87,8 +87,8 @@ class _Slow:
 
 
 def _printable(text: str) -> str:
-    """What C can take: valid UTF-8 that does not end early."""
-    return text.replace("\x00", " ").encode("utf-8", "replace").decode()
+    """What C can take: valid UTF-8 that does not end early, and no blank at the end, of which it makes a token."""
+    return text.replace("\x00", " ").encode("utf-8", "replace").decode().strip()
 
 
 def _open() -> Any:

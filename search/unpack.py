@@ -85,6 +85,7 @@ def ensure(packed: Path, cache: Path) -> Path:
     try:
         folder = cache / f"multilingual-e5-small-{digest(packed)[:16]}-{FORMAT}"
         if _is_whole(folder):
+            _refuse_strangers(cache)
             return folder
         _make_private(cache)
         with filelock.FileLock(cache / "unpack.lock", timeout=LOCK_SECONDS, mode=0o600):

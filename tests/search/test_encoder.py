@@ -18,7 +18,7 @@ from search.encoder import CannotEncode, EncoderLoader, SentenceEncoder
 from search.packaged import PackagedEncoder
 
 TEXTS = (
-    "客户嫌贵", "too expensive", "K8s 迁移 停机", "你好，世界！", "Ａ１ｂ full width", "🙂 emoji 表情", "繁體字與簡體字",
+    "客户嫌贵", "too expensive", "K8s 迁移 停机", "你好，世界！", "Ａ１ｂ full width", "🙂 emoji 表情", "繁體字與簡體字", "too expensive ", "客户嫌贵\n",
     "We move one system at a time. " * 20, "价格贵，先别降价，和客户算三年总账。" * 10,
 )  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]

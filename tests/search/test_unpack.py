@@ -33,13 +33,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def model(cache: Path, tmp_path: Path) -> Path:
+def model(cache: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the cache to spoil, by hard links; what is spoilt is replaced, never written into."""
     copy = tmp_path / "models"
     shutil.copytree(cache, copy, copy_function=lambda source, target: Path(target).hardlink_to(source))
     copy.chmod(0o700)
     (folder,) = [path for path in copy.iterdir() if path.is_dir()]
-    return folder
+    yield folder
+    shutil.rmtree(copy, ignore_errors=True)
 
 
 def packed_file() -> Path:
@@ -131,3 +132,11 @@ def test_bfloat16_rounds_to_even() -> None:
     values = np.array([1.0, 1.00390625, 1.01171875, -2.5, 0.0], np.float32)
     bits = np.frombuffer(unpack._as_bfloat16(values), "<u2").astype(np.uint32) << 16
     assert bits.view(np.float32).tolist() == [1.0, 1.0, 1.015625, -2.5, 0.0]
+
+
+@pytest.mark.model
+@needs_model[1]
+def test_a_cache_opened_to_others_later_is_refused(model: Path) -> None:
+    model.parent.chmod(0o777)
+    with pytest.raises(CannotUnpack, match="written by others"):
+        unpack.ensure(packed_file(), model.parent)
