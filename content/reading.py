@@ -147,7 +147,8 @@ def locked_ids(session: Session, actor: Actor, deal: DealContext | None) -> NDAr
 
 
 def _ids(session: Session, rule: ColumnElement[bool]) -> NDArray[np.int64]:
-    return np.fromiter(session.scalars(select(Asset.id).where(rule).order_by(Asset.id)), dtype=np.int64)
+    found = session.connection().scalars(select(Asset.id).where(rule).order_by(Asset.id))
+    return np.array(found.all(), dtype=np.int64)
 
 
 def list_visible(
@@ -164,9 +165,8 @@ def list_visible(
 def order_by_newest(session: Session, ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """These ids, published last first; they were found visible before."""
     statement = select(Version.asset_id).where(Version.state == VersionState.PUBLISHED.value)
-    newest = np.fromiter(
-        session.scalars(statement.order_by(Version.published_at.desc(), Version.asset_id.desc())), dtype=np.int64
-    )
+    ordered = statement.order_by(Version.published_at.desc(), Version.asset_id.desc())
+    newest = np.array(session.connection().scalars(ordered).all(), dtype=np.int64)
     return newest[np.isin(newest, ids)]
 
 

@@ -87,11 +87,7 @@ def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
         base[order],
         title_share[order],
         closeness[order],
-        {
-            asset: spot
-            for (asset, spot), is_close in zip(nearby.spots().items(), near.closeness >= floor, strict=True)
-            if is_close
-        },
+        nearby.spots(floor),
     )
 
 

@@ -76,7 +76,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FacetTable:
-    """Pairs of row (position in the asked asset ids) and facet code, as two parallel arrays."""
+    """Pairs of row (position in the asked asset ids) and facet code, as two parallel arrays; no pair stands there twice."""
 
     rows: IntArray
     codes: IntArray

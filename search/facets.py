@@ -69,6 +69,6 @@ def _carriers(size: int, table: FacetTable, within: NDArray[np.bool_], codes: Se
 
 
 def _counts(table: FacetTable, kept: NDArray[np.bool_]) -> dict[int, int]:
-    pairs = np.unique(np.stack((table.rows[kept], table.codes[kept])), axis=1)
-    codes, counts = np.unique(pairs[1], return_counts=True)
-    return dict(zip(codes.tolist(), counts.tolist(), strict=True))
+    counts = np.bincount(table.codes[kept])
+    codes = np.flatnonzero(counts)
+    return dict(zip(codes.tolist(), counts[codes].tolist(), strict=True))

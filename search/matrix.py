@@ -117,8 +117,7 @@ class Matrix:
         if also is not None and len(also):
             wanted |= np.isin(groups.assets[order], also)
         chosen = order[wanted]
-        rows = np.array([groups.best_row(group, of_rows) for group in chosen], np.int64)
-        return Near(groups.assets[chosen], closeness[chosen], rows)
+        return Near(groups.assets[chosen], closeness[chosen], groups.best_rows(of_rows, best)[chosen])
 
     def middle_of(self, asset_id: int) -> Float32Array | None:
         """What an asset is about: the mean of its passages, of length one; None where it has none."""
@@ -152,9 +151,13 @@ class _Groups:
         end = self.starts[group + 1] if group + 1 < len(self.starts) else self.rows
         return slice(int(self.starts[group]), int(end))
 
-    def best_row(self, group: int, of_rows: Float32Array) -> int:
-        rows = self.slice_of(group)
-        return int(rows.start + of_rows[rows].argmax())
+    def best_rows(self, of_rows: Float32Array, best: Float32Array) -> IntArray:
+        """The first row of each group that is as close as its best."""
+        sizes = np.diff(self.starts, append=self.rows)
+        reach = np.flatnonzero(of_rows == np.repeat(best, sizes))[::-1]
+        found = np.zeros(len(self.starts), np.int64)
+        found[np.searchsorted(self.starts, reach, side="right") - 1] = reach
+        return found
 
     def without(self, asset_ids: IntArray) -> "_Groups":
         return replace(self, live=self.live & ~np.isin(self.assets, asset_ids))

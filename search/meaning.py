@@ -1,6 +1,6 @@
 """Nearness of meaning for searches: the encoder that is loaded, the vectors that are stored, and which go together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,12 +27,28 @@ class Nearby:
     near: Near
     matrix: Matrix
 
-    def spots(self) -> dict[int, Spot]:
-        """The best passage of each asset."""
-        return {
-            int(asset): self.matrix.spot(int(row))
-            for asset, row in zip(self.near.asset_ids, self.near.rows, strict=True)
-        }
+    def spots(self, floor: float) -> "Spots":
+        """The best passages of those assets that are at least so close."""
+        close = self.near.closeness >= floor
+        rows = zip(self.near.asset_ids[close].tolist(), self.near.rows[close].tolist(), strict=True)
+        return Spots(self.matrix, dict(rows))
+
+
+class Spots(Mapping[int, Spot]):
+    """Best passages by asset id, looked up when somebody asks: a page shows twenty of thousands."""
+
+    def __init__(self, matrix: Matrix, rows: Mapping[int, int]) -> None:
+        self._matrix = matrix
+        self._rows = rows
+
+    def __getitem__(self, asset_id: int) -> Spot:
+        return self._matrix.spot(self._rows[asset_id])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
