@@ -24,9 +24,8 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
 
 from content.kinds import Facet, Outcome
 from content.taxonomy import AFTER_SALE, Label, Tag, Vocabulary
-from kb import clock
 from kb.access import Actor
-from kb.db import Base, public_id
+from kb.db import Base, public_id, this_moment
 from kb.errors import N_, NotFound
 from kb.users import User
 
@@ -130,7 +129,7 @@ def current_stage_id() -> ScalarSelect[int]:
     """The stage entered last and not in the future, of the deal in the surrounding query."""
     return (
         select(DealStage.stage_id)
-        .where(DealStage.deal_id == Deal.id, DealStage.entered_at <= clock.now())
+        .where(DealStage.deal_id == Deal.id, DealStage.entered_at <= this_moment)
         .order_by(DealStage.entered_at.desc(), DealStage.id.desc())
         .limit(1)
         .correlate(Deal)

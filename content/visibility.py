@@ -1,28 +1,44 @@
-"""Who sees which asset: one SQL rule that every reading surface goes through."""
+"""Who sees which asset: one SQL rule that every reading surface goes through.
 
+A rule is built once per reader and deal and kept: it holds no row and no moment, both are asked of the
+database and the clock each time it runs.
+"""
+
+from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
+from typing import ParamSpec, TypeVar, cast
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, literal, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, literal_column, or_, select, true
 from sqlalchemy.orm import aliased
 
 from content.deals import Deal, DealContext, is_member, reached_position
 from content.kinds import Facet, Handling, UseKind, VersionState
 from content.models import Asset, AssetAudience, AssetOwner, Contribution, Grant, UseEvent, Version
 from content.taxonomy import Tag
-from kb import clock
 from kb.access import Actor, Role, Tier
+from kb.db import this_moment
+
+KEPT = 2_000
+
+Asked = ParamSpec("Asked")
+Rule = TypeVar("Rule")
+
+
+def _kept(rule: Callable[Asked, Rule]) -> Callable[Asked, Rule]:
+    return cast("Callable[Asked, Rule]", lru_cache(maxsize=KEPT)(rule))
+
 
 USES = tuple(kind.value for kind in UseKind if kind.is_use)
 
 
 # Built once: aliases made anew for each question cost more than the question.
 _published, _written, _team = aliased(Version), aliased(Version), aliased(AssetAudience)
-_has_published = exists(
-    select(_published.id)
-    .where(_published.asset_id == Asset.id, _published.state == VersionState.PUBLISHED.value)
-    .correlate(Asset)
+# The state is written out, not bound, so that a database uses the index of published versions alone.
+_has_published = Asset.id.in_(
+    select(_published.asset_id).where(_published.state == literal_column(f"'{VersionState.PUBLISHED.value}'"))
 )
-_is_for_everybody = ~exists(select(_team.team_id).where(_team.asset_id == Asset.id).correlate(Asset))
+_is_for_everybody = Asset.id.not_in(select(_team.asset_id))
 
 
 class Act(StrEnum):
@@ -44,21 +60,31 @@ class Unlock(StrEnum):
     PAST_USE = "past_use"
 
 
+@_kept
 def visible_to(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
     """Which assets this reader may see; every reading surface goes through it."""
     return and_(exists_for(actor), _is_unlocked(actor, deal))
 
 
+@_kept
 def locked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
     """Assets of which a reader may learn title, type and required stage, and nothing else."""
     return and_(exists_for(actor), Asset.shows_teaser, ~_is_unlocked(actor, deal))
 
 
+@_kept
+def is_unlocked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
+    """Rule 4 alone, of assets that exist for this reader: whether the stage does not stand in the way."""
+    return _is_unlocked(actor, deal)
+
+
+@_kept
 def exists_for(actor: Actor) -> ColumnElement[bool]:
     """Rules 1 to 3: what fails them is not there for this reader."""
     return and_(_is_live(), _is_cleared_for(actor), _is_audience(actor))
 
 
+@_kept
 def unlocked_by(actor: Actor, deal: DealContext | None) -> ColumnElement[str]:
     """Why a visible asset is not locked, as one of Unlock."""
     return case(
@@ -103,11 +129,10 @@ def may(
 
 
 def _is_live() -> ColumnElement[bool]:
-    now = clock.now()
     return and_(
         Asset.withdrawn_at.is_(None),
         Asset.held_at.is_(None),
-        or_(Asset.expires_at.is_(None), Asset.expires_at > now),
+        func.coalesce(Asset.expires_at > this_moment, true()),  # as an alternative, it would be looked up row by row
         _has_published,
     )
 
@@ -160,6 +185,6 @@ def _has_grant(actor: Actor) -> ColumnElement[bool]:
     if actor.user_id is None:
         return false()
     granted = select(Grant.asset_id).where(
-        Grant.user_id == actor.user_id, Grant.revoked_at.is_(None), Grant.until > clock.now()
+        Grant.user_id == actor.user_id, Grant.revoked_at.is_(None), Grant.until > this_moment
     )
     return Asset.id.in_(granted)

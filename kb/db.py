@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, create_engine, event, text
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, bindparam, create_engine, event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
+
+from kb import clock
 
 PUBLIC_ID_BYTES = 12
 BUSY_MILLISECONDS = 5_000
@@ -39,6 +41,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+this_moment = bindparam("this_moment", callable_=lambda: clock.now(), type_=UtcDateTime())  # noqa: PLW0108  # looked up each time: tests move it
+"""The present, asked of the clock when a statement runs: for conditions that are kept and used again."""
 
 
 class Base(DeclarativeBase):

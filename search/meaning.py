@@ -1,7 +1,10 @@
 """Nearness of meaning for searches: the encoder that is loaded, the vectors that are stored, and which go together."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -18,6 +21,10 @@ LONGEST_QUERY: Final = 128
 NEAREST: Final = 100
 """Assets that meaning alone may add to those that hold the words."""
 ALIKE: Final = 0.35
+ENCODING: Final = 2
+REMEMBERED: Final = 1_000
+
+QueryVector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +63,33 @@ class Asked:
     """A query's direction of meaning, and the passages it can be compared with."""
 
     matrix: Matrix
-    vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    vector: QueryVector
 
     def nearest(self, visible: IntArray, limit: int = NEAREST, also: IntArray | None = None) -> Nearby:
         return Nearby(self.matrix.nearest(self.vector, visible, limit, also), self.matrix)
+
+
+class _QueryVectors:
+    """Vectors of the last queries, and those being made: turning a page or choosing a filter asks the same again.
+
+    Few threads make them: an encoder takes all cores for one query, and keeps threads for each caller.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(ENCODING, thread_name_prefix="kb-query")
+        self._made: OrderedDict[tuple[str, str], Future[QueryVector]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, encoder: Encoder, text: str) -> "Future[QueryVector]":
+        key = (encoder.name, text)
+        with self._lock:
+            made = self._made.get(key)
+            if made is None or (made.done() and made.exception() is not None):
+                made = self._made[key] = self._threads.submit(lambda: encoder.encode_queries([text])[0])
+            self._made.move_to_end(key)
+            while len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        return made
 
 
 class Meaning:
@@ -74,6 +104,7 @@ class Meaning:
         self._load = load
         self._former: tuple[str, EncoderLoader] | None = None
         self._keeper = Keeper()
+        self._vectors = _QueryVectors()
 
     @property
     def is_off(self) -> bool:
@@ -102,10 +133,16 @@ class Meaning:
             return None
         asked = first_words(text)
         try:
-            vector = encoder.encode_queries([asked])[0]
+            vector = self._vectors.of(encoder, asked).result()
         except CannotEncode:
             return None
         return Asked(matrix, matrix.means.query(vector, asked))
+
+    def foresee(self, text: str) -> None:
+        """Begin to encode what `ask` will be asked in a moment, beside what is done until then."""
+        encoder = None if self.is_off else self.wanted.get()
+        if encoder is not None:
+            self._vectors.of(encoder, first_words(text))
 
     def like(self, session: Session, asset_id: int, visible: IntArray, limit: int) -> Nearby | None:
         """The assets most like this one, itself left out; None where nothing can be compared now."""

@@ -125,22 +125,24 @@ def search(
     """Find what the reader may see; a damaged index is answered from the database, and says so."""
     require(actor, Permission.SEARCH)
     started = time.perf_counter()
+    if query.text and query.mode is not Mode.LEXICAL:
+        finder.meaning.foresee(query.text)
     vocabulary = taxonomy.load(session)
     terms = analysis.query_terms(query.text)
-    visible = reading.visible_ids(session, actor, deal)
-    pool = _pool(session, finder, actor, deal, query, terms, visible)
+    reach = reading.reach(session, actor, deal)
+    pool = _pool(session, finder, query, terms, reach)
     narrowed = facets.narrow(
         pool.found.asset_ids, pool.table, _codes(query.filters, vocabulary), _facet_of(vocabulary, pool.table)
     )
     ordered, scores = _order(session, query, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
-    also = reading.list_translations(session, visible, [asset.id for asset in assets])
+    also = reading.list_translations(session, reach.visible, [asset.id for asset in assets])
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
         hits=_hits(session, assets, _Asked(terms, language, score_of, pool.found.spots, also)),
-        facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(visible))),
+        facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(reach.visible))),
         total=len(narrowed.pool),
         locked=tuple(
             reading.list_teasers(session, actor, deal, [int(i) for i in pool.locked[:MOST_LOCKED]], vocabulary)
@@ -163,16 +165,9 @@ def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | 
     return Similar(asset, tuple(reading.list_visible(session, actor, deal, ids)), limited=False)
 
 
-def _pool(
-    session: Session,
-    finder: Finder,
-    actor: Actor,
-    deal: DealContext | None,
-    query: Query,
-    terms: Sequence[Term],
-    visible: IntArray,
-) -> _Pool:
-    locked = reading.locked_ids(session, actor, deal) if query.text else np.zeros(0, np.int64)
+def _pool(session: Session, finder: Finder, query: Query, terms: Sequence[Term], reach: reading.Reach) -> _Pool:
+    visible = reach.visible
+    locked = reach.locked if query.text else np.zeros(0, np.int64)
     engine = finder.engine
     try:
         if query.text:

@@ -150,7 +150,7 @@ def test_what_is_only_stage_locked_may_be_teased_and_nothing_else(make: Make) ->
         make.asset(unlock="negotiation", tier=Tier.CONFIDENTIAL),
     )
     with make.service.database.reading() as session:
-        teased = set(reading.locked_ids(session, make.actor(rep), None).tolist())
+        teased = set(reading.reach(session, make.actor(rep), None).locked.tolist())
         assert locked.id in teased
         assert not {silent.id, secret.id} & teased
         with pytest.raises(reading.StageLocked):
