@@ -168,6 +168,34 @@ def list_open(session: Session, actor: Actor, vocabulary: Vocabulary, words: str
     return [_context(row[0], row[1], vocabulary) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class DealLine:
+    """An open deal as home shows it: `since` is when it entered its stage."""
+
+    deal: DealContext
+    amount: Decimal | None
+    currency: str
+    since: datetime | None
+
+
+def list_moving(session: Session, actor: Actor, vocabulary: Vocabulary, limit: int) -> list[DealLine]:
+    """The actor's open deals that moved last."""
+    entered_at = (
+        select(func.max(DealStage.entered_at))
+        .where(DealStage.deal_id == Deal.id, DealStage.entered_at <= this_moment)
+        .correlate(Deal)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        _listing()
+        .add_columns(entered_at.label("since"))
+        .where(Deal.outcome == Outcome.OPEN.value, is_member(actor))
+        .order_by(func.coalesce(entered_at, Deal.created_at).desc(), Deal.id.desc())
+        .limit(limit)
+    )
+    return [DealLine(_context(row[0], row[1], vocabulary), row[0].amount, row[0].currency, row.since) for row in rows]
+
+
 def _listing() -> Select[Deal, int]:
     return select(Deal, current_stage_id())
 

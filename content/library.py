@@ -61,6 +61,14 @@ def list_rows(
     )
 
 
+def count_states(session: Session, actor: Actor) -> list[tuple[VersionState, int]]:
+    """How many assets the actor may edit have their newest version in which state, in the order of a version's life."""
+    require(actor, Permission.EDIT)
+    newest = _newest(actor, "", None).with_only_columns(Version.state, func.count()).group_by(Version.state)
+    counts = {state: count for state, count in session.execute(newest.options())}  # noqa: C416  # rows are not pairs to mypy
+    return [(state, counts[state.value]) for state in VersionState if counts.get(state.value)]
+
+
 def _newest(actor: Actor, words: str, state: VersionState | None) -> Select[Asset, Version]:
     last = select(func.max(Version.number)).where(Version.asset_id == Asset.id).correlate(Asset).scalar_subquery()
     statement = (

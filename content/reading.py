@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, String, and_, cast, false, func, or_, select
-from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy import ColumnElement, Row, Select, String, and_, case, cast, exists, false, func, or_, select
+from sqlalchemy.orm import Session, aliased, defer, selectinload
 
 from content import taxonomy, visibility
 from content.deals import DealContext
@@ -23,6 +23,17 @@ IntArray = NDArray[np.int64]
 
 EXTERNAL = "external:"
 EXPIRES_SOON = timedelta(days=14)
+
+_source = aliased(Version)
+_is_behind = exists(
+    select(_source.id)
+    .where(
+        _source.asset_id == Asset.translation_of_id,
+        _source.state == VersionState.PUBLISHED.value,
+        _source.published_at > Version.published_at,
+    )
+    .correlate(Asset, Version)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,8 @@ class ReadableAsset:
     acts: frozenset[Act]
     rendering_digest: str
     expires_at: datetime | None = None
+    is_behind: bool = False
+    """A translation whose source has been published anew since."""
 
     @property
     def is_unverified(self) -> bool:
@@ -118,7 +131,8 @@ class Signal:
 
     title: str
     language: str
-    is_unverified: bool
+    is_doubtful: bool
+    """Unverified, or behind its source."""
     story_id: int = 0
     """The source it is a translation of, or itself where it is no translation."""
 
@@ -197,16 +211,43 @@ def order_by_newest(session: Session, ids: IntArray) -> IntArray:
     return newest[np.isin(newest, ids)]
 
 
+def rows_by_publication(session: Session, ids: IntArray) -> IntArray:
+    """The places of these ids, published last first."""
+    return _rows_in_order(order_by_newest(session, ids), ids)
+
+
+def rows_by_verification(session: Session, ids: IntArray) -> IntArray:
+    """The places of these ids, looked at last first: publication counts as a look."""
+    looked_at = func.max(
+        case((Asset.verified_at > Version.published_at, Asset.verified_at), else_=Version.published_at)
+    )
+    statement = (
+        select(Asset.id)
+        .join(Version, Version.asset_id == Asset.id)
+        .where(Version.state == VersionState.PUBLISHED.value)
+        .group_by(Asset.id)
+        .order_by(looked_at.desc(), Asset.id.desc())
+    )
+    ordered = np.array(session.connection().scalars(statement).all(), dtype=np.int64)
+    return _rows_in_order(ordered[np.isin(ordered, ids)], ids)
+
+
+def _rows_in_order(ordered: IntArray, ids: IntArray) -> IntArray:
+    by_id = np.argsort(ids, kind="stable")
+    return by_id[np.searchsorted(ids, ordered, sorter=by_id)]
+
+
 def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     """What ranking needs of these assets, in one query."""
-    columns = (Asset.id, Asset.translation_of_id, Version.title, Version.language, _is_verified().label("verified"))
+    is_trusted = and_(_is_verified(), ~_is_behind)
+    columns = (Asset.id, Asset.translation_of_id, Version.title, Version.language, is_trusted.label("trusted"))
     statement = select(*columns).join(Version, Version.asset_id == Asset.id)
     rows = session.connection().execute(
         statement.where(Asset.id.in_(list(ids)), Version.state == VersionState.PUBLISHED.value)
     )
     return {
-        asset_id: Signal(title, language, not is_verified, source_id or asset_id)
-        for asset_id, source_id, title, language, is_verified in rows
+        asset_id: Signal(title, language, not is_trusted, source_id or asset_id)
+        for asset_id, source_id, title, language, is_trusted in rows
     }
 
 
@@ -307,6 +348,14 @@ def get_page(session: Session, actor: Actor, deal: DealContext | None, reference
     )
 
 
+def get_beside(
+    session: Session, actor: Actor, deal: DealContext | None, page: AssetPage, language: str
+) -> AssetPage | None:
+    """The same story in another language, to stand beside; None where this reader sees none."""
+    other = next((found for found in page.translations if found.language == language), None)
+    return get_page(session, actor, deal, other.public_id) if other else None
+
+
 def list_sections(session: Session, assets: Iterable[ReadableAsset]) -> Mapping[int, tuple[TextSection, ...]]:
     """Sections by asset id, for assets that were found visible before."""
     wanted = {asset.rendering_digest: asset.id for asset in assets}
@@ -321,9 +370,9 @@ def get_text(session: Session, actor: Actor, deal: DealContext | None, reference
     return asset, session.scalars(select(Version.text).where(Version.id == asset.version_id)).one()
 
 
-def _published(actor: Actor, deal: DealContext | None) -> Select[Asset, Version, str]:
+def _published(actor: Actor, deal: DealContext | None) -> Select[Asset, Version, str, bool]:
     statement = _current(visibility.visible_to(actor, deal))
-    return statement.add_columns(visibility.unlocked_by(actor, deal).label("unlock"))
+    return statement.add_columns(visibility.unlocked_by(actor, deal).label("unlock"), _is_behind.label("behind"))
 
 
 def _current(rule: ColumnElement[bool]) -> Select[Asset, Version]:
@@ -351,7 +400,7 @@ class _Read:
         self._deal = deal
         self._names = users.list_names(session, {owner.user_id for asset in assets for owner in asset.owners})
 
-    def asset(self, row: Row[Asset, Version, str]) -> ReadableAsset:
+    def asset(self, row: Row[Asset, Version, str, bool]) -> ReadableAsset:
         asset, version, unlock = row.Asset, row.Version, Unlock(row.unlock)
         handling = Handling(version.handling)
         return ReadableAsset(
@@ -377,6 +426,7 @@ class _Read:
             acts=frozenset(act for act in Act if visibility.may(handling, unlock, act, self._deal, nda=version.nda)),
             rendering_digest=version.rendering_digest,
             expires_at=asset.expires_at,
+            is_behind=bool(row.behind),
         )
 
     def _tags(self, rows: Sequence[AssetTag]) -> tuple[Label, ...]:

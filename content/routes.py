@@ -7,7 +7,7 @@ from flask_babel import gettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import dealing, library, publishing, reading, service, usage
+from content import activity, dealing, library, publishing, reading, service, usage
 from content.api import EventBody
 from content.deals import DealContext
 from content.kinds import UseKind, VersionState
@@ -30,8 +30,11 @@ def asset(reference: str) -> str | tuple[str, int]:
     try:
         with reading_session() as db:
             page = reading.get_page(db, actor(), deal, reference)
+            beside = reading.get_beside(db, actor(), deal, page, request.args.get("beside", ""))
             judgement = usage.own_judgement(db, actor(), page.asset)
             editable = actor().may(Permission.EDIT) and library.is_editable(db, actor(), page.asset.id)
+            opinion = usage.opinion(db, page.asset.id) if editable else None
+            use = activity.uses(db, clock.now() - activity.USED_WITHIN, [page.asset.id]).get(page.asset.id)
     except StageLocked as locked:
         return render_template("errors/locked.html", teaser=locked.teaser), 403
     search_id = request.args.get("search", "")[:24]
@@ -39,6 +42,9 @@ def asset(reference: str) -> str | tuple[str, int]:
     return render_template(
         "content/asset.html",
         page=page,
+        beside=beside,
+        opinion=opinion,
+        use=use,
         judgement=judgement,
         search_id=search_id,
         may_withdraw=editable and actor().may(Permission.PUBLISH),

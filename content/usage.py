@@ -1,9 +1,9 @@
 """Records what was viewed, copied or judged helpful, on which deal; each counted once."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from content import reading
@@ -12,7 +12,7 @@ from content.kinds import DealSource, UseKind
 from content.models import UseEvent
 from content.reading import ReadableAsset
 from content.visibility import Act, Unlock
-from kb import clock
+from kb import clock, users
 from kb.access import Actor, Permission, require
 from kb.db import take_turn
 from kb.errors import N_, Forbidden, Invalid
@@ -20,6 +20,7 @@ from kb.errors import N_, Forbidden, Invalid
 VIEW_WINDOW = timedelta(minutes=30)
 USE_WINDOW = timedelta(minutes=60)
 MAX_REMARK_LENGTH = 500
+MOST_REMARKS = 20
 JUDGEMENTS = (UseKind.HELPFUL, UseKind.NOT_HELPFUL)
 
 _ACT_OF = {UseKind.COPY: Act.COPY, UseKind.SHARE: Act.SHARE, UseKind.PRESENT: Act.SHARE, UseKind.DOWNLOAD: Act.DOWNLOAD}
@@ -61,8 +62,10 @@ def record(session: Session, actor: Actor, deal: DealContext | None, event: NewE
     counted = deal if deal is not None and deal.is_open else None
     if counted is not None and event.deal_source is DealSource.NONE:
         raise Invalid(N_("An event on a deal needs a deal_source other than `none`."), code="deal_source")
-    if _is_known(session, event.event_id) or _is_repeat(session, actor, asset, counted, event.kind):
+    if _is_known(session, event.event_id):
         return False
+    if _is_repeat(session, actor, asset, counted, event.kind):
+        return _add_word(session, actor, asset, event)
     session.add(
         UseEvent(
             event_id=event.event_id,
@@ -81,6 +84,18 @@ def record(session: Session, actor: Actor, deal: DealContext | None, event: NewE
             in {Unlock.OPEN, Unlock.DEAL},  # one person's grant opens nothing to the deal's whole team
         )
     )
+    return True
+
+
+def _add_word(session: Session, actor: Actor, asset: ReadableAsset, event: NewEvent) -> bool:
+    """A judgement may get its word later: it then stands with the judgement that was counted."""
+    word = event.remark.strip()[:MAX_REMARK_LENGTH]
+    if event.kind not in JUDGEMENTS or not word:
+        return False
+    last = session.scalars(_judgements_of(actor, asset)).first()
+    if last is None or last.remark == word:
+        return False
+    last.remark = word
     return True
 
 
@@ -107,8 +122,13 @@ def _is_repeat(session: Session, actor: Actor, asset: ReadableAsset, deal: DealC
 
 def own_judgement(session: Session, actor: Actor, asset: ReadableAsset) -> UseKind | None:
     """What this person said last of the asset: helpful, not helpful, nothing."""
-    last = session.scalar(
-        select(UseEvent.kind)
+    last = session.scalars(_judgements_of(actor, asset)).first()
+    return UseKind(last.kind) if last else None
+
+
+def _judgements_of(actor: Actor, asset: ReadableAsset) -> Select[UseEvent]:
+    return (
+        select(UseEvent)
         .where(
             UseEvent.user_id == actor.user_id,
             UseEvent.asset_id == asset.id,
@@ -117,4 +137,42 @@ def own_judgement(session: Session, actor: Actor, asset: ReadableAsset) -> UseKi
         .order_by(UseEvent.at.desc(), UseEvent.id.desc())
         .limit(1)
     )
-    return UseKind(last) if last else None
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader said of an asset, for those who may edit it."""
+
+    who: str
+    at: datetime
+    kind: UseKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """How many people find an asset helpful or not, by their last word, and what they wrote."""
+
+    helpful: int
+    not_helpful: int
+    remarks: tuple[Remark, ...]
+
+
+def opinion(session: Session, asset_id: int) -> Opinion:
+    """For editors alone: the caller has asked `library.is_editable`."""
+    rows = session.scalars(
+        select(UseEvent)
+        .where(UseEvent.asset_id == asset_id, UseEvent.kind.in_([kind.value for kind in JUDGEMENTS]))
+        .order_by(UseEvent.at.desc(), UseEvent.id.desc())
+    ).all()
+    last: dict[int | None, UseEvent] = {}
+    for row in rows:
+        last.setdefault(row.user_id, row)
+    said = [row for row in rows if row.remark][:MOST_REMARKS]
+    names = users.list_names(session, {row.user_id for row in said if row.user_id is not None})
+    kinds = [UseKind(row.kind) for row in last.values()]
+    return Opinion(
+        kinds.count(UseKind.HELPFUL),
+        kinds.count(UseKind.NOT_HELPFUL),
+        tuple(Remark(names.get(row.user_id or 0, ""), row.at, UseKind(row.kind), row.remark) for row in said),
+    )

@@ -4,12 +4,13 @@ import logging
 import sys
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, g, url_for
-from flask_babel import Babel, format_datetime, get_locale, gettext
+from flask_babel import Babel, format_currency, format_datetime, format_decimal, get_locale, gettext
 from flask_bootstrap import Bootstrap5
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -159,6 +160,8 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
 def _teach_templates(app: Flask) -> None:
     app.jinja_env.filters["moment"] = lambda at: format_datetime(at, "yyyy-MM-dd HH:mm")
     app.jinja_env.filters["ago"] = _ago
+    app.jinja_env.filters["day"] = lambda at: format_datetime(at, "yyyy-MM-dd")
+    app.jinja_env.filters["money"] = _money
     names = {
         "TYPE_NAMES": kinds.TYPE_NAMES,
         "HANDLING_NAMES": kinds.HANDLING_NAMES,
@@ -192,6 +195,13 @@ def _ago(at: datetime) -> str:
     if minutes < 60 * 24 * 60:
         return str(gettext("%(n)s d ago", n=minutes // (60 * 24)))
     return str(format_datetime(at, "yyyy-MM-dd"))
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    """A whole amount in its currency, as this language writes it."""
+    if len(currency) != 3:
+        return str(format_decimal(amount, "#,##0"))
+    return str(format_currency(amount, currency, "¤#,##0", currency_digits=False))
 
 
 def _static_stamp(folder: Path) -> str:

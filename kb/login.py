@@ -16,7 +16,7 @@ from kb import audit, clock, sessions, tokens, users
 from kb.access import SYSTEM, Actor, Permission
 from kb.db import Base, reading, writing
 from kb.errors import SignInNeeded, TooMuch
-from kb.web import PUBLIC, Area, actor, safe_next
+from kb.web import API_PREFIX, FEED, PUBLIC, TOKEN_PAGES, Area, actor, safe_next
 
 WINDOW = timedelta(minutes=15)
 TRIES_PER_ADDRESS = 10
@@ -70,9 +70,9 @@ def _from_session(token: str) -> SignedInPerson | None:
 
 @manager.request_loader  # type: ignore[untyped-decorator]
 def _from_header(incoming: Request) -> SignedInPerson | None:
-    """A bearer token, for programs alone: pages take none."""
-    scheme, _, token = incoming.headers.get("Authorization", "").partition(" ")
-    if scheme.casefold() != "bearer" or not incoming.path.startswith(("/api/", "/metrics")):
+    """A token, for programs alone: pages take none, and feed readers give it as a password."""
+    token = _token_of(incoming)
+    if token is None:
         return None
     with reading() as db:
         found = tokens.find(db, token.strip())
@@ -83,6 +83,15 @@ def _from_header(incoming: Request) -> SignedInPerson | None:
         with writing() as db:
             tokens.touch(db, token.strip())
     return SignedInPerson("", *found, by_token=True)
+
+
+def _token_of(incoming: Request) -> str | None:
+    given = incoming.authorization
+    if given is None or not (incoming.path.startswith(API_PREFIX) or incoming.path in TOKEN_PAGES):
+        return None
+    if given.type == "basic":
+        return given.password or "" if incoming.path == FEED else None
+    return given.token or "" if given.type == "bearer" else None
 
 
 @area.get("/sign-in", needs=PUBLIC)

@@ -36,6 +36,9 @@ from kb.errors import N_, Forbidden, Invalid, KbError, NotFound, SignInNeeded, U
 API_PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_ENDPOINTS = frozenset({"static", "bootstrap.static"})
+FEED = "/feed.atom"
+TOKEN_PAGES: Mapping[str, str] = {"/metrics": "Bearer", FEED: 'Basic realm="API token as password", charset="UTF-8"'}
+"""Addresses outside the interface that programs call: they are told how to sign in instead of being sent to a form."""
 MAX_QUERY_BYTES = 8_000
 
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -178,11 +181,11 @@ def _finish(response: Response) -> Response:
 def _answer_refusal(error: KbError) -> AnyResponse:
     if isinstance(error, Forbidden | NotFound) and request.method not in SAFE_METHODS and g.get("actor") is not None:
         _trace_refusal(error)
-    if isinstance(error, SignInNeeded) and not is_api() and not wants_fragment():
+    if isinstance(error, SignInNeeded) and not is_api() and not wants_fragment() and request.path not in TOKEN_PAGES:
         return redirect(url_for("login.page", next=_here()))
     headers = {"Retry-After": str(retry)} if (retry := getattr(error, "retry_after", None)) else {}
     if isinstance(error, SignInNeeded):
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = TOKEN_PAGES.get(request.path, "Bearer")
     return answer(error.status, error.code, gettext(error.text), error.details, headers)
 
 

@@ -33,6 +33,7 @@ class SearchQuery(Strict):
     type: Words = []
     language: Words = []
     mode: Literal["hybrid", "lexical", "semantic"] = "hybrid"
+    sort: Literal["best", "new", "used", "verified"] = "best"
     limit: Annotated[int, Field(ge=1, le=50)] = 20
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
 
@@ -89,9 +90,9 @@ class SearchShown(Shown):
 @spec.validate(resp=answers(HTTP_200=SearchShown), tags=["search"])
 def search(query: SearchQuery) -> Response:
     """Search what the caller may see, on a deal where one is given."""
-    filters = query.model_dump(exclude={"q", "deal", "mode", "limit", "offset"})
+    filters = query.model_dump(exclude={"q", "deal", "mode", "sort", "limit", "offset"})
     try:
-        asked = Query.of(query.q, filters, query.limit, query.offset, query.mode)
+        asked = Query.of(query.q, filters, query.limit, query.offset, query.mode, query.sort)
     except ValueError as mistake:
         raise Invalid(str(mistake), code="query") from None
     return jsonify(answer.as_json(find(asked)))

@@ -34,6 +34,15 @@ class Mode(StrEnum):
     SEMANTIC = "semantic"
 
 
+class Sort(StrEnum):
+    """The order of what is found: how well it answers, published last, used by most, verified last."""
+
+    BEST = "best"
+    NEW = "new"
+    USED = "used"
+    VERIFIED = "verified"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What a reader asks for; `text` may be empty, which means: whatever the filters leave."""
@@ -43,6 +52,12 @@ class Query:
     limit: int = 20
     offset: int = 0
     mode: Mode = Mode.HYBRID
+    sort: Sort = Sort.BEST
+    """Without words there is no best: then it means the newest."""
+
+    @property
+    def order(self) -> Sort:
+        return Sort.NEW if self.sort is Sort.BEST and not self.text else self.sort
 
     @classmethod
     def of(
@@ -52,6 +67,7 @@ class Query:
         limit: int = 20,
         offset: int = 0,
         mode: str = Mode.HYBRID,
+        sort: str = Sort.BEST,
     ) -> Self:
         """Checks what came from outside; raises ValueError with a sentence fit for the reader."""
         if len(text) > LONGEST_ACCEPTED:
@@ -62,7 +78,10 @@ class Query:
             raise ValueError(f"The offset must be between 0 and {LARGEST_OFFSET:,}.")
         if mode not in list(Mode):
             raise ValueError(f"Unknown mode {printable(mode)!r}: use one of {', '.join(Mode)}.")
-        return cls(printable(text)[:LONGEST_USED].strip(), _chosen(filters or {}), limit, offset, Mode(mode))
+        if sort not in list(Sort):
+            raise ValueError(f"Unknown order {printable(sort)!r}: use one of {', '.join(Sort)}.")
+        words = printable(text)[:LONGEST_USED].strip()
+        return cls(words, _chosen(filters or {}), limit, offset, Mode(mode), Sort(sort))
 
 
 def printable(text: str) -> str:

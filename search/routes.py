@@ -1,25 +1,53 @@
-"""The search page, whole or as the fragment that its script asks for while somebody types."""
+"""Home, browse, feed, and the search page, whole or as the fragment its script asks for while somebody types."""
 
-from flask import current_app, g, render_template, request
+from flask import Response, current_app, g, render_template, request
 from flask_babel import get_locale
+from werkzeug.wrappers import Response as AnyResponse
 
-from content import dealing
+from content import dealing, home
+from kb import clock
 from kb.access import Permission
 from kb.db import reading, writing
 from kb.errors import Invalid
 from kb.web import Area, actor, wants_fragment
 from search import log, service, upkeep
-from search.query import FACETS, Mode, Query
+from search.query import FACETS, Mode, Query, Sort
 from search.service import Finder, SearchPage
 
 PAGE = 20
+FEED = 50
 
 area = Area("search", __name__)
 
 
-@area.get("/", needs=Permission.SEARCH)
-def home() -> str:
-    return results()
+@area.get("/", needs=Permission.SEARCH, endpoint="home")
+def home_page() -> str:
+    with reading() as session:
+        found = home.page(session, actor(), dealing.chosen(), _language())
+    return render_template("search/home.html", home=found)
+
+
+@area.get("/browse", needs=Permission.SEARCH)
+def browse() -> str:
+    """Every value of every facet with how many visible assets carry it."""
+    return render_template("search/browse.html", page=_listed(Query(limit=1)))
+
+
+@area.get("/feed.atom", needs=Permission.SEARCH)
+def feed() -> AnyResponse:
+    """What was published last, as this reader may see it without a deal; filters as in the search page."""
+    query = asked(FEED, words="")
+    with reading() as session:
+        page = service.search(session, _finder(), actor(), None, query, _language())
+    updated = max((hit.asset.published_at for hit in page.hits), default=clock.now())
+    response = Response(render_template("search/feed.xml", page=page, updated=updated), mimetype="application/atom+xml")
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+def _listed(query: Query) -> SearchPage:
+    with reading() as session:
+        return service.search(session, _finder(), actor(), dealing.chosen(), query, _language())
 
 
 @area.get("/search", needs=Permission.SEARCH)
@@ -31,16 +59,17 @@ def results() -> str:
     return render_template(template, page=page, page_links=links)
 
 
-def asked(limit: int) -> Query:
-    """The query in the address, checked."""
+def asked(limit: int, words: str | None = None) -> Query:
+    """The query in the address, checked; `words` in place of those that stand there."""
     filters = {facet: request.args.getlist(facet) for facet in FACETS}
     try:
         return Query.of(
-            request.args.get("q", ""),
+            request.args.get("q", "") if words is None else words,
             filters,
             limit,
             max(0, request.args.get("offset", 0, type=int)),
             request.args.get("mode") or Mode.HYBRID,
+            request.args.get("sort") or Sort.BEST,
         )
     except ValueError as mistake:
         raise Invalid(str(mistake), code="query") from None
@@ -85,7 +114,8 @@ def _page_link(query: Query, offset: int | None) -> str | None:
     if offset is None:
         return None
     filters = {facet: sorted(values) for facet, values in query.filters.items()}
-    return dealing.link("search.results", q=query.text, offset=offset, mode=mode_in_link(query), **filters)
+    sort = None if query.sort is Sort.BEST else query.sort.value
+    return dealing.link("search.results", q=query.text, offset=offset, mode=mode_in_link(query), sort=sort, **filters)
 
 
 def mode_in_link(query: Query) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 import structlog
 from sqlalchemy.orm import Session
 
-from content import reading, taxonomy
+from content import activity, reading, taxonomy
 from content.deals import DealContext
 from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
 from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translation
@@ -20,7 +20,7 @@ from search.candidates import Candidates
 from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray
 from search.matrix import Spot
 from search.meaning import Meaning
-from search.query import Mode, Query
+from search.query import Mode, Query, Sort
 from search.ranking import BoolArray
 from search.snippets import Passage
 
@@ -210,8 +210,11 @@ def _order(
     session: Session, query: Query, narrowed: facets.Narrowed, found: Candidates, language: str
 ) -> tuple[IntArray, FloatArray]:
     base = found.base[narrowed.rows]
-    if not query.text or not len(narrowed.pool):
+    if not len(narrowed.pool) or (query.order is Sort.NEW and not query.text):
         return narrowed.pool, base
+    if query.order is not Sort.BEST:
+        rows = _SORTED[query.order](session, narrowed.pool)
+        return narrowed.pool[rows], base[rows]
     best = narrowed.pool[:RANKED]
     known = reading.list_signals(session, [int(i) for i in best])
     signals = [known.get(int(i), Signal("", "", False)) for i in best]
@@ -222,12 +225,19 @@ def _order(
             base=base[:RANKED],
             title_share=title_share,
             exact_title=_exact(query.text, signals, title_share),
-            verified=np.array([not s.is_unverified for s in signals], np.bool_),
+            verified=np.array([not s.is_doubtful for s in signals], np.bool_),
             own_language=np.array([s.language == language for s in signals], np.bool_),
             story=np.array([s.story_id or -int(i) for i, s in zip(best, signals, strict=True)], np.int64),
         )
     )
     return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate((ranked.scores, base[RANKED:]))
+
+
+_SORTED: Mapping[Sort, Callable[[Session, IntArray], IntArray]] = {
+    Sort.NEW: reading.rows_by_publication,
+    Sort.USED: activity.rows_by_use,
+    Sort.VERIFIED: reading.rows_by_verification,
+}
 
 
 def _exact(text: str, signals: Sequence[Signal], title_share: FloatArray) -> BoolArray:

@@ -50,6 +50,10 @@ class Sight:
 SIGHTS = (
     Sight("sign-in", "", "/sign-in"),
     Sight("home", "rep", "/?deal=D-1042"),
+    Sight("home-no-deal", "rep", "/?deal="),
+    Sight("home-owner", "marketer", "/?deal="),
+    Sight("home-manager", "manager", "/?deal="),
+    Sight("browse", "rep", "/browse"),
     Sight("search", "rep", "/search?q=客户嫌贵 还在比竞品甲&deal=D-1042"),
     Sight("search-filtered", "rep", "/search?q=迁移&pain_point=migration&type=case_study&deal=D-1042"),
     Sight("meaning", "rep", "/search?q=what if the move goes wrong and we are down all weekend&deal=D-1042"),
@@ -58,6 +62,8 @@ SIGHTS = (
     Sight("search-keys", "rep", "/?deal=", press="key:?"),
     Sight("asset", "rep", "/assets/external:TT-PRICE-ZH?deal=D-1042", whole=True),
     Sight("asset-english", "rep", "/assets/external:BC-COMPETICO-EN?deal=D-1042", whole=True),
+    Sight("beside", "rep", "/assets/external:TT-PRICE-ZH?beside=en&deal=D-1042", whole=True),
+    Sight("asset-owner", "marketer", "/assets/external:BC-COMPA-ZH?deal=", whole=True),
     Sight("similar", "rep", "/assets/external:TT-PRICE-ZH/similar?deal=D-1042"),
     Sight("deals", "rep", "/?deal=", press="a[data-deal-picker]:visible"),
     Sight("deals-page", "rep", "/deals/pick?next=/"),
@@ -85,10 +91,9 @@ def main() -> None:
     )
     args = given.parse_args()
 
-    people = {
-        "rep": args.rep,
-        "admin": args.admin or next(face.email for face in sample.faces() if face.role == "admin"),
-    }
+    people = {face.role: face.email for face in sample.faces()} | {"rep": args.rep}
+    if args.admin:
+        people["admin"] = args.admin
     args.out.mkdir(parents=True, exist_ok=True)
     with _service(args.base_url) as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)

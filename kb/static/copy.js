@@ -2,14 +2,14 @@
 export function start(page) {
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-rich]");
     if (button) copy(page, button);
   });
 }
 
 export async function copy(page, button) {
-  const text = button.parentElement.querySelector("template").content.textContent;
-  if (!(await toClipboard(text))) {
+  const isDone = "copyRich" in button.dataset ? await richToClipboard(button) : await toClipboard(textOf(button));
+  if (!isDone) {
     page.toast(page.words.sayCannotCopy, "stop");
     return;
   }
@@ -25,6 +25,31 @@ export async function copy(page, button) {
   } catch {
     page.toast(page.words.sayNotCounted, "stop");
   }
+}
+
+const textOf = (button) => button.parentElement.querySelector("template").content.textContent;
+
+// With formatting for a document; what takes plain text alone gets the same as the other button gives.
+async function richToClipboard(button) {
+  const section = button.closest(".section");
+  const html = section.querySelector(".section__text").innerHTML;
+  const text = textOf(section.querySelector("[data-copy]"));
+  try {
+    const kinds = { "text/html": html, "text/plain": text };
+    const parts = Object.entries(kinds).map(([kind, part]) => [kind, new Blob([part], { type: kind })]);
+    await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(parts))]);
+    return true;
+  } catch {
+    return selectAndCopy(section.querySelector(".section__text"));
+  }
+}
+
+function selectAndCopy(place) {
+  const chosen = getSelection();
+  chosen.selectAllChildren(place);
+  const done = document.execCommand("copy");
+  chosen.removeAllRanges();
+  return done;
 }
 
 async function toClipboard(text) {

@@ -46,9 +46,8 @@ function walk(step) {
 
 // Results on their way: act on those, not on what still stands there.
 function settled(act) {
-  const coming = document.querySelector('[data-live-results][aria-busy="true"]');
-  if (!coming) return act();
-  coming.addEventListener("settled", act, { once: true });
+  if (!document.querySelector('main[aria-busy="true"], [data-live-results][aria-busy="true"]')) return act();
+  document.addEventListener("settled", act, { once: true });
   return true;
 }
 

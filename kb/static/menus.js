@@ -90,13 +90,23 @@ async function judge(page, event) {
   if (!form.matches("[data-judge]") || button?.name !== "kind") return;
   event.preventDefault();
   try {
-    await page.post(form.action, { event_id: page.eventId(), kind: button.value, section: "", search: form.dataset.search, surface: "asset", deal: page.words.deal });
+    await page.post(form.action, { event_id: page.eventId(), kind: button.value, section: "", search: form.dataset.search, surface: "asset", remark: form.elements.remark?.value ?? "", deal: page.words.deal });
   } catch {
     page.toast(page.words.sayNoAnswer, "stop");
     return;
   }
-  for (const other of form.querySelectorAll("button[name=kind]")) other.setAttribute("aria-pressed", String(other === button));
+  for (const other of document.querySelectorAll("[data-judge] button[aria-pressed]")) other.setAttribute("aria-pressed", String(other.value === button.value));
+  for (const word of document.querySelectorAll("[data-word]")) offerWord(word, button);
   page.toast(page.words.sayKept);
+}
+
+// After the judgement, room for a word; once that is sent, it is empty again.
+function offerWord(word, button) {
+  const field = word.querySelector("input");
+  word.hidden = false;
+  word.querySelector("[data-send-word]").value = button.value;
+  if ("sendWord" in button.dataset) field.value = "";
+  else if (word.offsetParent) field.focus();
 }
 
 function takeFiles(drop) {

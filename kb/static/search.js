@@ -4,8 +4,9 @@ const PATIENCE = 300;
 
 export function start(page) {
   const form = document.querySelector("form[data-find]");
-  const results = document.querySelector("[data-live-results]");
-  if (!form || !results) return;
+  const main = document.getElementById("main");
+  let results = document.querySelector("[data-live-results]");
+  if (!form || !(results || main.hasAttribute("data-live-main"))) return;
   const field = form.elements.q;
   let former = new AbortController();
   let timer = 0;
@@ -17,18 +18,20 @@ export function start(page) {
     return `${form.action}?${asked}`;
   };
 
-  const first = () => results.querySelector("[data-hit-link]")?.focus();
+  const first = () => (results ?? main).querySelector("[data-hit-link]")?.focus();
 
   const refresh = async (url, { focus = false } = {}) => {
     clearTimeout(timer);
     former.abort();
     const mine = (former = new AbortController());
-    const patience = setTimeout(() => results.classList.add("is-waiting"), PATIENCE);
-    results.setAttribute("aria-busy", "true");
+    const patience = setTimeout(() => results?.classList.add("is-waiting"), PATIENCE);
+    (results ?? main).setAttribute("aria-busy", "true");
     try {
       const fresh = await page.fragment(url, mine.signal);
+      const isFirst = !results;
       put(fresh);
-      history.replaceState(null, "", url);
+      if (isFirst) history.pushState(null, "", url);
+      else history.replaceState(null, "", url);
       shown = page.here();
       if (focus) first();
     } catch (error) {
@@ -37,14 +40,32 @@ export function start(page) {
     } finally {
       clearTimeout(patience);
       if (former === mine) {
-        results.classList.remove("is-waiting");
-        results.setAttribute("aria-busy", "false");
-        results.dispatchEvent(new Event("settled"));
+        results?.classList.remove("is-waiting");
+        main.removeAttribute("aria-busy");
+        results?.setAttribute("aria-busy", "false");
+        document.dispatchEvent(new Event("settled"));
       }
     }
   };
 
+  // Home and browse give way to the first results; going back loads them anew.
+  const replaceMain = (fresh) => {
+    main.replaceChildren(...fresh.childNodes);
+    main.removeAttribute("data-live-main");
+    results = main.querySelector("[data-live-results]");
+    addEventListener("popstate", () => location.reload());
+  };
+
   const put = (fresh) => {
+    if (!results) replaceMain(fresh);
+    else swap(fresh);
+    const head = results.querySelector("[data-count]");
+    page.announce(head.dataset.count);
+    document.title = [head.dataset.title, ...document.title.split(" · ").slice(-1)].join(" · ");
+    for (const count of document.querySelectorAll(".thumb [data-filters]")) count.textContent = head.dataset.filters;
+  };
+
+  const swap = (fresh) => {
     const opened = new Map([...results.querySelectorAll("details[data-facet]")].map((facet) => [facet.dataset.facet, facet.open]));
     const active = results.contains(document.activeElement) ? document.activeElement.id : "";
     for (const place of results.querySelectorAll("[data-swap]")) {
@@ -53,10 +74,6 @@ export function start(page) {
       place.replaceChildren(...parts.childNodes);
     }
     if (active) document.getElementById(active)?.focus({ preventScroll: true });
-    const head = results.querySelector("[data-count]");
-    page.announce(head.dataset.count);
-    document.title = [head.dataset.title, ...document.title.split(" · ").slice(-1)].join(" · ");
-    for (const count of document.querySelectorAll(".thumb [data-filters]")) count.textContent = head.dataset.filters;
   };
 
   const soon = () => {
@@ -72,14 +89,14 @@ export function start(page) {
     event.preventDefault();
     field.blur(); // so that the next key is a command, not a letter
     const asked = new URL(address());
-    if (shown === asked.pathname + asked.search && results.ariaBusy !== "true") first();
+    if (shown === asked.pathname + asked.search && results?.ariaBusy !== "true") first();
     else refresh(asked, { focus: true });
   });
   document.addEventListener("change", (event) => {
-    if (event.target.form === form && ["checkbox", "radio"].includes(event.target.type)) refresh(address());
+    if (event.target.form === form && ["checkbox", "radio", "select-one"].includes(event.target.type)) refresh(address());
   });
-  results.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-live]");
+  main.addEventListener("click", (event) => {
+    const link = results && event.target.closest("a[data-live]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     refresh(link.href);
