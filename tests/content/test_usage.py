@@ -233,6 +233,33 @@ def test_helpful_and_not_helpful_toggle_and_the_last_word_counts(any_desk: Desk,
         assert usage.own_judgement(session, other, found) is None
 
 
+def test_a_word_may_follow_the_judgement_and_stands_with_it(any_desk: Desk, time: Traveller) -> None:
+    asset = any_desk.make.asset()
+    assert any_desk.use(asset, UseKind.NOT_HELPFUL)
+    time.shift(MINUTE)
+    assert any_desk.use(asset, UseKind.NOT_HELPFUL, remark="  the figure is of 2024  ")
+    assert not any_desk.use(asset, UseKind.NOT_HELPFUL, remark="the figure is of 2024"), "said once is enough"
+    assert [(event.kind, event.remark) for event in any_desk.events()] == [("not_helpful", "the figure is of 2024")]
+
+
+def test_opinion_counts_the_last_word_of_each_person(any_desk: Desk, time: Traveller) -> None:
+    asset, other = any_desk.make.asset(), any_desk.make.asset()
+    second = any_desk.make.user()
+    any_desk.use(asset, UseKind.HELPFUL, remark="worked at once")
+    any_desk.use(other, UseKind.HELPFUL, remark="of another asset")
+    time.shift(MINUTE)
+    any_desk.use(asset, UseKind.NOT_HELPFUL)
+    time.shift(MINUTE)
+    any_desk.use(asset, UseKind.NOT_HELPFUL, by=second, remark="too long")
+    with any_desk.make.service.database.reading() as session:
+        found = usage.opinion(session, asset.id)
+    assert (found.helpful, found.not_helpful) == (0, 2)
+    assert [(remark.who, remark.text) for remark in found.remarks] == [
+        (second.name, "too long"),
+        (any_desk.rep.name, "worked at once"),
+    ]
+
+
 @pytest.mark.parametrize("event_id", ["", "x" * 81])
 def test_an_event_needs_an_id_that_can_be_kept(desk: Desk, event_id: str) -> None:
     asset = desk.make.asset()

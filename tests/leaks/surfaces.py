@@ -95,6 +95,8 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "content.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw, found=422, audit=1),
     Surface("POST", "content_api.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw_api, found=422, audit=1),
     Surface("GET", "search.home", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search.browse", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search.feed", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search.results", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search_api.search", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "content.library_page", Kind.LISTS_EDITABLE, Permission.EDIT),

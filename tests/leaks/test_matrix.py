@@ -280,6 +280,26 @@ def test_A02_search_pages_and_home_show_what_the_table_says(world: World, deal: 
         assert found_in(answer.text, hidden_words(world, cells, teasers=bool(words))) == []
 
 
+@pytest.mark.parametrize(("deal", "role"), CELLS)
+def test_A02_browse_and_feed_know_the_visible_alone(world: World, deal: str, role: str) -> None:
+    browser, on = world.browser(role), deal_id(world, deal)
+    cells = expected(deal, role)
+    shelves = browser.get("/browse", query_string={"deal": on}).text
+    assert found_in(shelves, hidden_words(world, cells, teasers=False)) == []
+    assert {name for name in cells if f"product=key_{name}" in shelves} == {
+        n for n, cell in cells.items() if cell == "V"
+    }
+    for order in ("new", "used", "verified"):
+        listed = browser.get("/search", query_string={"deal": on, "sort": order}).text
+        assert found_in(listed, hidden_words(world, cells, teasers=False)) == [], order
+    without = expected("no deal", role)
+    feed = browser.get("/feed.atom", query_string={"deal": on})
+    assert found_in(feed.text, hidden_words(world, without, teasers=False)) == []
+    assert len(found_in(feed.text, [Canaries(name).title for name, cell in without.items() if cell == "V"])) == list(
+        without.values()
+    ).count("V"), "a feed knows of no deal"
+
+
 @pytest.mark.parametrize(("deal", "role"), [("no deal", "rep"), ("open", "rep")])
 def test_A02_no_canary_finds_what_is_hidden(world: World, deal: str, role: str) -> None:
     browser, on = world.browser(role), deal_id(world, deal)
