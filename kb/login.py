@@ -16,7 +16,7 @@ from kb import audit, clock, sessions, tokens, users
 from kb.access import SYSTEM, Actor, Permission
 from kb.db import Base, reading, writing
 from kb.errors import SignInNeeded, TooMuch
-from kb.web import API_PREFIX, FEED, PUBLIC, TOKEN_PAGES, Area, actor, safe_next
+from kb.web import FEED, PUBLIC, Area, actor, is_api, safe_next
 
 WINDOW = timedelta(minutes=15)
 TRIES_PER_ADDRESS = 10
@@ -87,7 +87,7 @@ def _from_header(incoming: Request) -> SignedInPerson | None:
 
 def _token_of(incoming: Request) -> str | None:
     given = incoming.authorization
-    if given is None or not (incoming.path.startswith(API_PREFIX) or incoming.path in TOKEN_PAGES):
+    if given is None or not is_api():
         return None
     if given.type == "basic":
         return given.password or "" if incoming.path == FEED else None

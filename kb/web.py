@@ -120,7 +120,8 @@ def actor() -> Actor:
 
 
 def is_api() -> bool:
-    return request.path.startswith(API_PREFIX)
+    """Whether programs call this address: they get problem documents, and no page to sign in."""
+    return request.path.startswith(API_PREFIX) or request.path in TOKEN_PAGES
 
 
 def wants_fragment() -> bool:
@@ -181,7 +182,7 @@ def _finish(response: Response) -> Response:
 def _answer_refusal(error: KbError) -> AnyResponse:
     if isinstance(error, Forbidden | NotFound) and request.method not in SAFE_METHODS and g.get("actor") is not None:
         _trace_refusal(error)
-    if isinstance(error, SignInNeeded) and not is_api() and not wants_fragment() and request.path not in TOKEN_PAGES:
+    if isinstance(error, SignInNeeded) and not is_api() and not wants_fragment():
         return redirect(url_for("login.page", next=_here()))
     headers = {"Retry-After": str(retry)} if (retry := getattr(error, "retry_after", None)) else {}
     if isinstance(error, SignInNeeded):

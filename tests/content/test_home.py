@@ -14,6 +14,7 @@ from content.models import Asset, MissingOnBoard, Version
 from kb import clock
 from kb.access import Role, Tier
 from kb.users import User
+from tests.conftest import SignIn
 from tests.factories import Make
 
 DAY = timedelta(days=1)
@@ -218,3 +219,30 @@ def _publish_long_ago(make: Make, asset: Asset, days: int = 400) -> None:
     with make.service.database.writing() as session:
         for version in session.scalars(select(Version).where(Version.asset_id == asset.id)):
             version.published_at = clock.now() - days * DAY
+
+
+def test_both_languages_stand_side_by_side(make: Make, sign_in: SignIn) -> None:
+    chinese = make.asset("价格异议", "## 怎么说\n\n先算三年总账。\n", language="zh")
+    english = make.asset("Price objection", "## Say\n\nThree years first.\n", translation_of=chinese)
+    hidden = make.asset(
+        "Einwand Preis", "## Sagen\n\nDrei Jahre.\n", language="de", translation_of=chinese, teams=["west"]
+    )
+    browser = sign_in(make.user())
+    both = browser.get(f"/assets/{chinese.public_id}?beside=en").text
+    assert "先算三年总账" in both
+    assert "Three years first" in both
+    assert "Three years first" not in browser.get(f"/assets/{chinese.public_id}").text
+    other = browser.get(f"/assets/{english.public_id}?beside=de").text
+    assert "Drei Jahre" not in other
+    assert hidden.public_id not in other
+
+
+def test_remarks_are_for_those_who_may_edit(make: Make, sign_in: SignIn) -> None:
+    asset = make.asset("an asset")
+    rep = make.user()
+    said = sign_in(rep).post(
+        f"/assets/{asset.public_id}/events", json={"event_id": "one", "kind": "not_helpful", "remark": "price of 2024"}
+    )
+    assert said.json == {"recorded": True, "deal": None}
+    assert "price of 2024" in sign_in(make.user(Role.MARKETER)).get(f"/assets/{asset.public_id}").text
+    assert "price of 2024" not in sign_in(rep).get(f"/assets/{asset.public_id}").text
