@@ -204,7 +204,7 @@ def test_A90_a_pickle_planted_in_the_index_is_never_loaded(make: Make, service: 
 def test_A91_what_costs_is_closed_or_clamped(make: Make, sign_in: SignIn) -> None:
     nobody, somebody = sign_in(None), sign_in(make.user())
     assert nobody.get("/api/v1/openapi.json").status_code == 401
-    assert nobody.get("/metrics").status_code == 302
+    assert nobody.get("/metrics").status_code == 401
     assert somebody.get("/metrics").status_code == 403
     assert set(nobody.get("/healthz").json) == {"status"}
     for name, value in (("limit", "1000000"), ("offset", "1000000000")):
