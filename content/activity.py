@@ -42,6 +42,8 @@ OWN_LANGUAGE: Final = 1.0
 LEAST: Final = 3.0
 """An asset fits a deal from here on: one strong tag, or two weaker ones."""
 MOST_OF_A_TYPE: Final = 3
+LOOKED_AT: Final = 200
+"""As many of the best by tags and use alone are weighed by language and story."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +178,15 @@ def list_fitting(
     carried = _carried(session, wanted, vocabulary)
     used = set(session.scalars(select(UseEvent.asset_id).where(UseEvent.deal_id == deal.id, UseEvent.kind.in_(USES))))
     known = uses(session, clock.now() - USED_WITHIN)
-    ids = _only([asset_id for asset_id in carried if asset_id not in used], visible)
-    signals = reading.list_signals(session, ids)
     score = {
-        asset_id: _fit(carried[asset_id])
-        + math.log1p(known.get(asset_id, Use()).deals) / 2
-        + OWN_LANGUAGE * (signals[asset_id].language == language)
-        for asset_id in ids
-        if asset_id in signals and _fit(carried[asset_id]) >= LEAST
+        asset_id: fit + math.log1p(known.get(asset_id, Use()).deals) / 2
+        for asset_id in _only([asset_id for asset_id in carried if asset_id not in used], visible)
+        if (fit := _fit(carried[asset_id])) >= LEAST
     }
-    best = sorted(score, key=lambda asset_id: (-score[asset_id], asset_id))
-    chosen = _spread(
-        reading.list_visible(session, actor, deal, _one_a_story(best, signals)[: 5 * limit], vocabulary), limit
-    )
+    signals = reading.list_signals(session, _best(score)[:LOOKED_AT])
+    score = {i: score[i] + OWN_LANGUAGE * (signal.language == language) for i, signal in signals.items()}
+    ids = _one_a_story(_best(score), signals)[: 5 * limit]
+    chosen = _spread(reading.list_visible(session, actor, deal, ids, vocabulary), limit)
     return [
         Fitting(
             asset,
@@ -197,6 +195,10 @@ def list_fitting(
         )
         for asset in chosen
     ]
+
+
+def _best(score: Mapping[int, float]) -> list[int]:
+    return sorted(score, key=lambda asset_id: (-score[asset_id], asset_id))
 
 
 def _tags_of(session: Session, deal: DealContext, vocabulary: Vocabulary) -> dict[int, Label]:

@@ -46,6 +46,16 @@ class Sight:
     whole: bool = False
     narrow_only: bool = False
 
+    def open(self, page: Page, base: str) -> None:
+        """Go there, wait for the scripts, and press what is to be pressed."""
+        page.goto(base + self.path)
+        page.wait_for_selector("html[data-ready]", state="attached")
+        if self.press.startswith("key:"):
+            page.keyboard.press(self.press.removeprefix("key:"))
+        elif self.press:
+            page.locator(self.press).first.click()
+            page.wait_for_timeout(150)
+
 
 SIGHTS = (
     Sight("sign-in", "", "/sign-in"),
@@ -195,13 +205,18 @@ def _sign_in(context: BrowserContext, base: str, email: str, password: str, lang
     page.fill("input[name=password]", password)
     page.click("form button")
     page.wait_for_selector("meta[name=csrf-token]", state="attached")
+    speak(page, base, language)
+    page.close()
+
+
+def speak(page: Page, base: str, language: str) -> None:
+    """Choose the language of the person who is signed in on this page."""
     token = page.get_attribute("meta[name=csrf-token]", "content") or ""
-    context.request.post(
+    page.context.request.post(
         f"{base}/account/language",
         form={"csrf_token": token, "language": language, "next": "/"},
         headers={"Origin": base},
     )
-    page.close()
 
 
 def _shoot(context: BrowserContext, base: str, sight: Sight, target: Path, axe: bool) -> Iterator[str]:
@@ -214,25 +229,19 @@ def _shoot(context: BrowserContext, base: str, sight: Sight, target: Path, axe: 
             trouble.append(f"console: {message.text}") if "Content Security Policy" in message.text else None
         ),
     )
-    page.goto(base + sight.path)
-    page.wait_for_selector("html[data-ready]", state="attached")
-    if sight.press.startswith("key:"):
-        page.keyboard.press(sight.press.removeprefix("key:"))
-    elif sight.press:
-        page.locator(sight.press).first.click()
-        page.wait_for_timeout(150)
+    sight.open(page, base)
     across = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if across > 0:
         trouble.append(f"{across} px wider than the screen")
     if axe:
-        trouble += _axe(page)
+        trouble += axe_findings(page)
     page.screenshot(path=str(target), full_page=sight.whole)
     page.close()
     for line in trouble:
         yield f"{target.name}: {line}"
 
 
-def _axe(page: Page) -> list[str]:
+def axe_findings(page: Page) -> list[str]:
     """Serious and critical findings of axe, one line each."""
     package = find_spec("axe_playwright_python")
     if package is None or package.origin is None:

@@ -52,6 +52,7 @@ def test_questions_find_their_paragraph(language: str, tmp_path: Path) -> None:
 
 @pytest.mark.model
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 def test_meaning_finds_across_languages_and_both_beat_either() -> None:
     collection = evaluate.read(XQUAD)
     with evaluate.bench(collection, encoder.load()) as filled:
