@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from flask import Response, jsonify
 from pydantic import Field
 
-from content import deals, publishing, reading, service, taxonomy, usage
+from content import deals, publishing, reading, service, taxonomy, usage, verifying
 from content.kinds import DealSource, UseKind
 from content.reading import AssetPage
 from kb.access import Permission
@@ -92,6 +92,12 @@ class WithdrawnShown(Shown):
     withdrawn: bool
 
 
+class VerifiedShown(Shown):
+    id: str
+    verified_at: datetime | None
+    verify_due_at: datetime
+
+
 @area.get("/assets/<reference>", needs=Permission.SEARCH)
 @spec.validate(resp=answers(HTTP_200=AssetShown), tags=["assets"])
 def asset(reference: str, query: DealQuery) -> AssetShown:
@@ -135,6 +141,16 @@ def withdraw(reference: str, json: WithdrawBody) -> WithdrawnShown:
         found = service.get_editable(db, actor(), reference)
         publishing.withdraw(db, actor(), found, json.reason)
         return WithdrawnShown(id=found.public_id, withdrawn=True)
+
+
+@area.post("/assets/<reference>/verify", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=VerifiedShown), tags=["assets"])
+def verify(reference: str, query: DealQuery) -> VerifiedShown:
+    """Say that the asset is still true; for its owners, and those who may publish it."""
+    with writing() as db:
+        deal = deals.get_context(db, actor(), taxonomy.load(db), query.deal) if query.deal else None
+        found = verifying.verify(db, actor(), deal, reference)
+    return VerifiedShown(id=found.public_id, verified_at=found.verified_at, verify_due_at=found.verify_due_at)
 
 
 @area.post("/usage", needs=Permission.USE)

@@ -7,7 +7,7 @@ from flask_babel import gettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import activity, dealing, library, publishing, reading, service, usage
+from content import activity, dealing, library, publishing, reading, service, usage, verifying
 from content.api import EventBody
 from content.deals import DealContext
 from content.kinds import UseKind, VersionState
@@ -33,6 +33,7 @@ def asset(reference: str) -> str | tuple[str, int]:
             beside = reading.get_beside(db, actor(), deal, page, request.args.get("beside", ""))
             judgement = usage.own_judgement(db, actor(), page.asset)
             editable = actor().may(Permission.EDIT) and library.is_editable(db, actor(), page.asset.id)
+            may_verify = verifying.may_verify(db, actor(), page.asset.id)
             opinion = usage.opinion(db, page.asset.id) if editable else None
             use = activity.uses(db, clock.now() - activity.USED_WITHIN, [page.asset.id]).get(page.asset.id)
     except StageLocked as locked:
@@ -45,6 +46,7 @@ def asset(reference: str) -> str | tuple[str, int]:
         beside=beside,
         opinion=opinion,
         use=use,
+        may_verify=may_verify,
         judgement=judgement,
         search_id=search_id,
         may_withdraw=editable and actor().may(Permission.PUBLISH),
@@ -101,6 +103,14 @@ def _from_form(reference: str) -> usage.NewEvent:
         raise Invalid(gettext("Some fields are missing or cannot be read."), code="invalid")
     event_id = request.form.get("event_id", "")[:80] or secrets.token_urlsafe(12)
     return usage.NewEvent(event_id, reference, UseKind(kind), surface="asset", remark=request.form.get("remark", ""))
+
+
+@area.post("/assets/<reference>/verify", needs=Permission.USE)
+def verify(reference: str) -> AnyResponse:
+    with writing() as db:
+        found = verifying.verify(db, actor(), dealing.chosen(), reference)
+    done(gettext("Verified: next due %(day)s.", day=found.verify_due_at.date().isoformat()))
+    return redirect(safe_next(request.form.get("next")))
 
 
 @area.post("/assets/<reference>/withdraw", needs=Permission.PUBLISH)

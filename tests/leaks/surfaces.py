@@ -39,6 +39,11 @@ class Surface:
     call: Call | None = None
     found: int = 200
     audit: int = 0
+    found_by_publishers: int = 0
+    """Its status for those who may publish, where that differs."""
+
+    def found_by(self, role: str) -> int:
+        return self.found_by_publishers if self.found_by_publishers and role in {"marketer", "admin"} else self.found
 
 
 def _get(pattern: str) -> Call:
@@ -59,6 +64,17 @@ def _usage(browser: Browser, reference: str, deal: str) -> TestResponse:
         "/api/v1/usage",
         json={"event_id": f"{reference[:40]}{deal}-api", "kind": "view", "asset": reference, "deal": deal},
     )
+
+
+def _verify(pattern: str) -> Call:
+    """By somebody who does not own it: refused, where the asset may be seen and not be published."""
+
+    def call(browser: Browser, reference: str, deal: str) -> TestResponse:
+        answer = browser.post(pattern.format(quote(reference, safe="")), query_string={"deal": deal})
+        browser.get("/browse?deal=")  # takes the word about it off the next page
+        return answer
+
+    return call
 
 
 def _withdraw(browser: Browser, reference: str, _deal: str) -> TestResponse:
@@ -92,6 +108,10 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "content_api.asset", Kind.READS_ONE, Permission.SEARCH, _get("/api/v1/assets/{}")),
     Surface("POST", "content.use", Kind.READS_ONE, Permission.USE, _event),
     Surface("POST", "content_api.record_usage", Kind.READS_ONE, Permission.USE, _usage, found=202),
+    Surface("POST", "content.verify", Kind.READS_ONE, Permission.USE, _verify("/assets/{}/verify"), 403, 1, 302),
+    Surface(
+        "POST", "content_api.verify", Kind.READS_ONE, Permission.USE, _verify("/api/v1/assets/{}/verify"), 403, 1, 200
+    ),
     Surface("POST", "content.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw, found=422, audit=1),
     Surface("POST", "content_api.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw_api, found=422, audit=1),
     Surface("GET", "search.home", Kind.LISTS, Permission.SEARCH),
