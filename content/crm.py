@@ -55,11 +55,18 @@ class CsvImport:
         self.report = Report()
 
     def run(self, path: Path, progress: Progress = lambda _done: None) -> Report:
-        for batch in _batches(self._rows(path)):
+        return self._run(str(path), path.name, self._rows(path), progress)
+
+    def run_rows(self, name: str, rows: Iterable[Row], progress: Progress = lambda _done: None) -> Report:
+        """The same for rows that stand in no file; `name` takes the file's place in reports."""
+        return self._run(name, name, enumerate(rows, start=1), progress)
+
+    def _run(self, path: str, name: str, rows: Iterable[tuple[int, Row]], progress: Progress) -> Report:
+        for batch in _batches(rows):
             with self._database.writing() as session:
                 put = self._desk(session)
                 for number, row in batch:
-                    self._put(session, put, str(path), number, row)
+                    self._put(session, put, path, number, row)
             progress(self.report.total)
         if self.report.created or self.report.updated:
             with self._database.writing() as session:
@@ -68,7 +75,7 @@ class CsvImport:
                     self._actor,
                     f"import.{self._kind}",
                     "import",
-                    path.name,
+                    name,
                     created=self.report.created,
                     updated=self.report.updated,
                     failed=len(self.report.failed),
@@ -239,6 +246,9 @@ class Usage:
     def __init__(self, session: Session, shift: Callable[[datetime], datetime]) -> None:
         self._users = _user_ids(session)
         self._shift = shift
+        self._assets: dict[str, Asset | None] = {}
+        self._deals: dict[str, Deal | None] = {}
+        self._published: dict[int, list[tuple[datetime, int]]] = {}
 
     def put(self, session: Session, row: Row) -> Done:
         event_id = _needed(row, "event_id")
@@ -247,7 +257,7 @@ class Usage:
         if session.scalar(select(UseEvent.id).where(UseEvent.event_id == event_id)) is not None:
             return Done.UNCHANGED
         at = self._shift(moment(row, "at"))
-        asset = session.scalar(select(Asset).where(Asset.external_id == _needed(row, "asset_external_id")))
+        asset = self._asset(session, _needed(row, "asset_external_id"))
         if asset is None:
             raise Invalid(
                 f"There is no asset {row['asset_external_id'][:80]!r}: import assets first.", code="unknown_asset"
@@ -260,7 +270,7 @@ class Usage:
             UseEvent(
                 event_id=event_id,
                 asset_id=asset.id,
-                version_id=_version_at(session, asset, at),
+                version_id=self._version_at(session, asset, at),
                 user_id=_user_id(self._users, _needed(row, "user_email")),
                 kind=_choice(row, "kind", UseKind, None),
                 deal_id=deal.id if deal else None,
@@ -276,11 +286,12 @@ class Usage:
     def _deal(self, session: Session, row: Row, at: datetime) -> Deal | None:
         if not row.get("deal_external_id"):
             return None
-        deal = session.scalar(select(Deal).where(Deal.external_id == row["deal_external_id"]))
+        external_id = row["deal_external_id"]
+        if external_id not in self._deals:
+            self._deals[external_id] = session.scalar(select(Deal).where(Deal.external_id == external_id))
+        deal = self._deals[external_id]
         if deal is None:
-            raise Invalid(
-                f"There is no deal {row['deal_external_id'][:80]!r}: import deals first.", code="unknown_deal"
-            )
+            raise Invalid(f"There is no deal {external_id[:80]!r}: import deals first.", code="unknown_deal")
         if at < deal.created_at or (deal.closed_at is not None and at > deal.closed_at):
             raise Invalid(
                 "The event lies before the deal was created or after it closed: nothing counts towards it then.",
@@ -288,12 +299,23 @@ class Usage:
             )
         return deal
 
+    def _asset(self, session: Session, external_id: str) -> Asset | None:
+        if external_id not in self._assets:
+            self._assets[external_id] = session.scalar(select(Asset).where(Asset.external_id == external_id))
+        return self._assets[external_id]
 
-def _version_at(session: Session, asset: Asset, at: datetime) -> int | None:
-    """The version readers had at that moment, else the first one."""
-    published = select(Version.id).where(Version.asset_id == asset.id, Version.published_at.is_not(None))
-    before = session.scalar(published.where(Version.published_at <= at).order_by(Version.published_at.desc()).limit(1))
-    return before or session.scalar(published.order_by(Version.published_at).limit(1))
+    def _version_at(self, session: Session, asset: Asset, at: datetime) -> int | None:
+        """The version readers had at that moment, else the first one."""
+        if asset.id not in self._published:
+            rows = session.execute(
+                select(Version.published_at, Version.id)
+                .where(Version.asset_id == asset.id, Version.published_at.is_not(None))
+                .order_by(Version.published_at)
+            )
+            self._published[asset.id] = [(since, version_id) for since, version_id in rows if since is not None]
+        known = self._published[asset.id]
+        before = [version_id for published_at, version_id in known if published_at <= at]
+        return before[-1] if before else known[0][1] if known else None
 
 
 def _was_unlocked(session: Session, asset: Asset, deal: Deal | None, at: datetime) -> bool:

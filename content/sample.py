@@ -1,5 +1,6 @@
 """Loads the sample company, through the same imports that everybody uses."""
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,11 +11,14 @@ import yaml
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from content import taxonomy
+from content import sample_activity, sources, taxonomy
 from content.crm import CsvImport
+from content.deals import Deal
 from content.importing import AssetImport, Options, Report
 from content.kinds import Facet, VersionState
 from content.models import Asset, Version
+from content.sample_activity import SampleAsset
+from content.sources import Record
 from kb import clock, users
 from kb.access import Actor
 from kb.config import Settings
@@ -43,16 +47,20 @@ def load(database: Database, settings: Settings, actor: Actor, say: Say = lambda
     load_people(database, actor)
     load_vocabulary(database, actor)
     say("people and vocabulary are there")
-    shift = _shift_to_today()
-    reports = [
-        CsvImport(database, actor, "deals", shift).run(FOLDER / "deals.csv"),
-        CsvImport(database, actor, "stages", shift).run(FOLDER / "stages.csv"),
-    ]
-    say("deals are there")
+    shift = _shift(database)
+    life = sample_activity.make(_sample_assets(), WRITTEN_ON, _open_deals())
+    rows = {"deals": life.deals, "stages": life.stages, "usage": life.usage}
+
+    def bring(kind: str) -> list[Report]:
+        written, made = CsvImport(database, actor, kind, shift), CsvImport(database, actor, kind, shift)
+        found = [written.run(FOLDER / f"{kind}.csv"), made.run_rows(f"activity.{kind}", rows[kind])]
+        say(f"{sum(report.total for report in found)} {kind}")
+        return found
+
     importer = AssetImport(database, settings, actor, Options(publish=True))
-    reports.append(importer.run([FOLDER / "assets"], lambda done: say(f"{done} assets")))
+    assets = importer.run([FOLDER / "assets"], lambda done: say(f"{done} assets"))
     _date_assets(database)
-    reports.append(CsvImport(database, actor, "usage", shift).run(FOLDER / "usage.csv"))
+    reports = [assets, *bring("deals"), *bring("stages"), *bring("usage")]
     say("the sample company is loaded")
     return reports
 
@@ -94,8 +102,30 @@ def _people() -> list[dict[str, Any]]:
     return found
 
 
-def _shift_to_today() -> Callable[[datetime], datetime]:
+def _sample_assets() -> list[SampleAsset]:
+    found = []
+    for path in sorted((FOLDER / "assets").glob("*.md")):
+        record = next(iter(sources.read(path)))
+        if isinstance(record, Record):
+            days_ago = record.fields.get("published_days_ago", PUBLISHED_DAYS_AGO)
+            found.append(SampleAsset.of(record.fields, WRITTEN_ON - timedelta(days=int(str(days_ago)))))
+    return found
+
+
+def _open_deals() -> list[Mapping[str, str]]:
+    with (FOLDER / "deals.csv").open(encoding="utf-8", newline="") as lines:
+        return [row for row in csv.DictReader(lines) if row["outcome"] == "open"]
+
+
+def _shift(database: Database) -> Callable[[datetime], datetime]:
+    """From the day it was written to today; to the day of the first loading, where it was loaded before."""
+    with (FOLDER / "deals.csv").open(encoding="utf-8", newline="") as lines:
+        first = next(csv.DictReader(lines))
+    with database.reading() as session:
+        loaded = session.scalar(select(Deal.created_at).where(Deal.external_id == first["external_id"]))
     days = timedelta(days=(clock.now().date() - WRITTEN_ON).days)
+    if loaded is not None:
+        days = loaded - datetime.fromisoformat(first["created_at"])
     return lambda at: at + days
 
 
@@ -103,7 +133,8 @@ def _date_assets(database: Database) -> None:
     """Give the loaded versions a past, so that use came after publication and some are due for verification."""
     with database.writing() as session:
         for asset, version in session.execute(_fresh()):
-            version.published_at = clock.now() - timedelta(days=PUBLISHED_DAYS_AGO)
+            days = asset.extra.get("published_days_ago", PUBLISHED_DAYS_AGO)
+            version.published_at = clock.now() - timedelta(days=days if isinstance(days, int) else PUBLISHED_DAYS_AGO)
             _verify_in_the_past(session, asset)
 
 
