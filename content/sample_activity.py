@@ -322,7 +322,7 @@ class _Company:
             for _ in range(20):
                 at = self._moment(self._now - timedelta(days=self._chance.randint(1, 180)))
                 asset = self._chance.choice(self._assets)
-                if asset.tier in {"public", "internal"} and not (asset.unlock_stage or asset.audience):
+                if _is_for_all(asset) and _is_out(asset, at.date()):
                     self._add(reader, asset, "", "view", at)
 
     def _pick(self, deal: _Deal, stage: str, day: date) -> SampleAsset | None:
@@ -380,14 +380,21 @@ class _Company:
         return max(at, near) if at.date() == near.date() else at
 
 
+def _is_for_all(asset: SampleAsset) -> bool:
+    return asset.tier in {"public", "internal"} and not (asset.unlock_stage or asset.audience)
+
+
+def _is_out(asset: SampleAsset, day: date) -> bool:
+    return asset.published_on < day and (asset.expires_on is None or day <= asset.expires_on)
+
+
 def _could_see(asset: SampleAsset, owner: str, stage: str, day: date) -> bool:
     order = (*STAGES, AFTER_SALE)
     return (
         asset.tier in {"public", "internal"}
         and (not asset.audience or bool(asset.audience & TEAMS[owner]))
         and (not asset.unlock_stage or order.index(asset.unlock_stage) <= order.index(stage))
-        and asset.published_on < day
-        and (asset.expires_on is None or day <= asset.expires_on)
+        and _is_out(asset, day)
         and asset.handling != "internal"
     )
 
