@@ -183,6 +183,7 @@ class Desk:
         reading = _Fields(record, self)
         external_id = reading.external_id()
         asset = service.find_by_external_id(self._session, external_id) if external_id else None
+        may_publish = self._options.publish and reading.may_publish()
         asset_type = reading.choice("type", AssetType, AssetType.OTHER)
         wording = reading.wording(asset_type)
         attributes = reading.attributes(asset_type, last_try=last_try)
@@ -194,10 +195,11 @@ class Desk:
         else:
             changed = service.set_attributes(self._session, asset, attributes)
             outcome = Outcome.UPDATED
-        reworded = self._put_version(asset, wording, rendered or service.render(wording.text), attributes)
+        rendered = rendered or service.render(wording.text)
+        reworded = self._put_version(asset, wording, rendered, attributes, publish=may_publish)
         if not changed and not reworded:
             return Outcome.UNCHANGED
-        if self._options.publish:
+        if may_publish:
             self._note_lacks(asset, self._lacks(attributes))
         audit.record(
             self._session,
@@ -210,21 +212,23 @@ class Desk:
         )
         return outcome
 
-    def _put_version(self, asset: Asset, wording: Wording, rendered: Rendered, attributes: Attributes) -> bool:
+    def _put_version(
+        self, asset: Asset, wording: Wording, rendered: Rendered, attributes: Attributes, *, publish: bool
+    ) -> bool:
         """Bring draft or published version to this wording; True when something changed."""
         digest = service.digest(wording)
         # what was withdrawn on purpose does not come back by the same import
         shown = service.find_version(self._session, asset, VersionState.PUBLISHED, VersionState.WITHDRAWN)
         draft = service.find_version(self._session, asset, VersionState.DRAFT)
         newest = draft or shown
-        if newest is not None and newest.digest == digest and (newest is not draft or not self._options.publish):
+        if newest is not None and newest.digest == digest and (newest is not draft or not publish):
             if newest.rendering_digest == rendered.digest:
                 return False
             service.keep_rendering(self._session, rendered)
             newest.rendering_digest = rendered.digest
             return True
         version = service.put_draft(self._session, self._actor, asset, wording, rendered)
-        if self._options.publish:
+        if publish:
             publishing.load(self._session, self._actor, version, self._lacks(attributes))
         return True
 
@@ -318,6 +322,13 @@ class _Fields:
         except ValueError:
             self._wrong(f"unknown_{key}", f"{key} {str(raw)[:60]!r} is none of {', '.join(choices)}.")
             return default
+
+    def may_publish(self) -> bool:
+        """An export says of an asset that was not published that it is none: a bulk load leaves it so."""
+        state = str(self._fields.get("state") or VersionState.PUBLISHED.value)
+        if state not in set(VersionState):
+            self._wrong("unknown_state", f"state {state[:40]!r} is none of {', '.join(VersionState)}.")
+        return state == VersionState.PUBLISHED.value
 
     def wording(self, asset_type: AssetType) -> Wording:
         handling = self.choice("handling", Handling, DEFAULT_HANDLING[asset_type])

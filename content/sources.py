@@ -1,6 +1,7 @@
 """Reads Markdown files with front matter and JSON lines into records; never touches the database."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ KNOWN_KEYS = frozenset(
         "expires_on",
         "translation_of",
         "teaser",
+        "state",
     ]
 )
 LATER_FORMATS = frozenset({".docx", ".pptx", ".pdf", ".html", ".htm"})
@@ -104,12 +106,11 @@ def _read_markdown(path: Path) -> Record | Failure:
         raw = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         return Failure(str(path), None, "not_utf8", "the file is not UTF-8: save it as UTF-8")
-    raw = raw.replace("\r\n", "\n")
     front, text, first_line = _split_front_matter(raw)
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, Loader=yaml.SafeLoader)):
             return Failure(str(path), 1, "front_matter", "the front matter uses `&` and `*`: write the values out")
-        fields = yaml.safe_load(front) if front else {}
+        fields = yaml.safe_load(front) if front.strip() else {}
     except ValueError as error:
         return Failure(str(path), 1, "front_matter", f"the front matter holds a value that cannot be: {error}"[:200])
     except yaml.YAMLError as error:
@@ -132,16 +133,16 @@ def _read_markdown(path: Path) -> Record | Failure:
     )
 
 
+_FRONT_MATTER = re.compile(r"---\r?\n(?:(.*?)\r?\n)??---(?:\r?\n(?:\r?\n)?|\Z)", re.DOTALL)
+
+
 def _split_front_matter(raw: str) -> tuple[str, str, int]:
-    if not raw.startswith("---\n"):
+    """Keys, text and the text's first line; the text is kept as it stands, but for one blank line before it."""
+    found = _FRONT_MATTER.match(raw)
+    if found is None:
         return "", raw, 1
-    end = raw.find("\n---\n", 3)
-    if end < 0 and raw.endswith("\n---"):
-        end = len(raw) - 4
-    if end < 0:
-        return "", raw, 1
-    front = raw[4 : end + 1]
-    return front, raw[end + 5 :].removeprefix("\n"), front.count("\n") + 3
+    front = (found[1] or "").replace("\r\n", "\n") + "\n"
+    return front, raw[found.end() :], front.count("\n") + 3
 
 
 def _read_lines(path: Path) -> Iterator[Record | Failure]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from content import deals, sample, taxonomy
+from content import deals, exporting, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
@@ -400,6 +400,35 @@ def _tell(report: Report, as_json: bool) -> None:
         )
     if report.failed:
         raise SystemExit(REFUSED)
+
+
+# --- content out ---
+
+
+@cli.group(name="export")
+def export_group() -> None:
+    """Take content out, in the form that `kb import` reads."""
+
+
+@export_group.command(name="assets")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--as", "email", metavar="EMAIL", help="Only what this person may read without a deal.")
+@click.option("--json", "as_json", is_flag=True)
+def export_assets(folder: Path, email: str | None, as_json: bool) -> None:
+    """Write one Markdown file an asset into a new FOLDER; audited."""
+    operator = access.operator()
+    with installation() as opened:
+        with opened.database.reading() as session, progress("Exporting") as step:
+            reader = users.actor_of(users.get_by_email(session, email)) if email else None
+            found = exporting.export(session, opened.settings, operator, folder.absolute(), reader, step)
+        with opened.database.writing() as session:
+            exporting.record(session, operator, found, reader)
+    if as_json:
+        print_json({"folder": str(found.folder), "assets": found.assets, "unpublished": found.unpublished})
+    else:
+        say.print(
+            f"{found.assets} assets written to {found.folder}, {found.unpublished} of them not published.", markup=False
+        )
 
 
 # --- finding ---

@@ -173,7 +173,7 @@ def test_the_text_is_kept_byte_for_byte(desk: Desk, text: str) -> None:
         ("---\ntitle: One\n---\n\nBody\n", "One", "Body\n"),
         ("---\ntitle: One\n---\nBody\n", "One", "Body\n"),
         ("\ufeff---\ntitle: One\n---\n\nBody\n", "One", "Body\n"),
-        ("---\r\ntitle: One\r\n---\r\n\r\nBody\r\nmore\r\n", "One", "Body\nmore\n"),
+        ("---\r\ntitle: One\r\n---\r\n\r\nBody\r\nmore\r\n", "One", "Body\r\nmore\r\n"),
         ("# Heading\n\nBody\n", "Heading", "# Heading\n\nBody\n"),
         ("\ufeff# Heading\n\nBody\n", "Heading", "# Heading\n\nBody\n"),
         ("---\n---\n# Heading\n\nBody\n", "Heading", "# Heading\n\nBody\n"),

@@ -165,8 +165,8 @@ def test_some_of_it_is_unverified_behind_expired(service: Service) -> None:
     sample.load(service.database, service.settings, SYSTEM)
     with service.database.reading() as session:
         published = {
-            external_id: at
-            for external_id, at in session.execute(
+            row.external_id: row.published_at
+            for row in session.execute(
                 select(Asset.external_id, Version.published_at).join(Version).where(Version.state == "published")
             )
         }

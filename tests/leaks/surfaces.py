@@ -137,6 +137,7 @@ COMMANDS: dict[str, Kind] = {
     "import deals": Kind.DEALS,
     "import stages": Kind.DEALS,
     "import usage": Kind.EDITS_ONE,
+    "export assets": Kind.LISTS_EDITABLE,  # `--as` holds what that person may read: tests/content/test_exporting.py
     "eval": Kind.NO_ASSET,  # reads the folder it is given
     "search": Kind.LISTS,  # `--as` sees what that person sees: walked by the matrix
     "index check": Kind.NO_ASSET,
