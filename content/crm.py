@@ -16,6 +16,7 @@ from content import taxonomy
 from content.deals import Deal, DealMember, DealStage, DealTag
 from content.importing import BATCH, Progress, Report
 from content.kinds import DealSource, Facet, Outcome, UseKind
+from content.mapping import ColumnMap
 from content.models import Asset, UseEvent, Version
 from content.sources import Failure
 from content.taxonomy import Tag
@@ -44,14 +45,48 @@ class CsvImport:
         "usage": frozenset({"event_id", "asset_external_id", "user_email", "kind", "at"}),
     }
 
+    KNOWN: Mapping[str, frozenset[str]] = {
+        "users": frozenset({"email", "name", "role", "party", "clearance", "teams", "language", "manager"}),
+        "deals": frozenset(
+            [
+                "external_id",
+                "account",
+                "owner_email",
+                "industry",
+                "segment",
+                "amount",
+                "currency",
+                "stage",
+                "created_at",
+                "closed_at",
+                "outcome",
+                "competitor",
+                "loss_reason",
+                "members",
+                "pain_points",
+            ]
+        ),
+        "stages": frozenset({"deal_external_id", "stage", "entered_at"}),
+        "usage": frozenset(
+            ["event_id", "asset_external_id", "user_email", "kind", "deal_external_id", "at", "deal_source", "surface"]
+        ),
+    }
+    """All columns of each kind; others are left alone."""
+
     def __init__(
-        self, database: Database, actor: Actor, kind: str, shift: Callable[[datetime], datetime] = lambda at: at
+        self,
+        database: Database,
+        actor: Actor,
+        kind: str,
+        shift: Callable[[datetime], datetime] = lambda at: at,
+        columns: ColumnMap | None = None,
     ) -> None:
         require(actor, Permission.IMPORT)
         self._database = database
         self._actor = actor
         self._kind = kind
         self._shift = shift
+        self._columns = columns
         self.report = Report()
 
     def run(self, path: Path, progress: Progress = lambda _done: None) -> Report:
@@ -86,8 +121,11 @@ class CsvImport:
         try:
             if any("\x00" in value for value in row.values()):
                 raise Invalid("The row holds a NUL character: save the file as CSV UTF-8.", code="broken_characters")
+            ours = row if self._columns is None else self._columns.apply(row)
+            if ours is None:
+                return
             with session.begin_nested():
-                outcome = put(session, row)
+                outcome = put(session, ours)
         except KbError as error:
             self.report.failed.append(Failure(path, number, error.code, error.text))
         else:
@@ -102,7 +140,7 @@ class CsvImport:
 
     def _rows(self, path: Path) -> Iterator[tuple[int, Row]]:
         try:
-            text = path.read_bytes().decode("utf-8-sig")
+            text = _decoded(path.read_bytes())
         except FileNotFoundError:
             self.report.failed.append(Failure(str(path), None, "not_found", "there is no such file"))
             return
@@ -113,12 +151,13 @@ class CsvImport:
             return
         except UnicodeDecodeError:
             self.report.failed.append(
-                Failure(str(path), None, "not_utf8", "the file is not UTF-8: save it as CSV UTF-8")
+                Failure(str(path), None, "not_utf8", "the file is neither UTF-8 nor GB 18030: save it as CSV UTF-8")
             )
             return
-        reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+        reader = csv.DictReader(StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
         try:
-            missing = self.REQUIRED[self._kind] - {(name or "").strip() for name in reader.fieldnames or ()}
+            needed = self.REQUIRED[self._kind] if self._columns is None else self._columns.needed
+            missing = needed - {(name or "").strip() for name in reader.fieldnames or ()}
             if missing:
                 message = f"the first line must name the columns {', '.join(sorted(missing))}"
                 self.report.failed.append(Failure(str(path), 1, "columns_missing", message))
@@ -133,6 +172,20 @@ class CsvImport:
                 )
         except csv.Error as error:
             self.report.failed.append(Failure(str(path), reader.line_num, "not_csv", f"the line is not CSV: {error}"))
+
+
+def _decoded(raw: bytes) -> str:
+    """UTF-8, or what a Chinese Excel saves as plain CSV."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("gb18030")
+
+
+def _delimiter(text: str) -> str:
+    """What parts most columns of the first line: comma, semicolon or tab."""
+    first = text.partition("\n")[0]
+    return max((",", ";", "\t"), key=first.count)
 
 
 class Deals:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from content import deals, exporting, sample, taxonomy
+from content import deals, exporting, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
@@ -372,10 +372,18 @@ def import_assets(paths: tuple[Path, ...], publish: bool, create_tags: bool, own
 def _import_csv(kind: str) -> Any:
     @import_group.command(name=kind, help=f"Import {kind} from a CSV file.")
     @click.argument("file", type=click.Path(path_type=Path))
+    @click.option(
+        "--mapping",
+        "mapping_file",
+        type=click.Path(path_type=Path),
+        metavar="MAP.yaml",
+        help="How the file's columns become ours; salesforce-deals.yaml and others come along.",
+    )
     @click.option("--json", "as_json", is_flag=True)
-    def run(file: Path, as_json: bool) -> None:
+    def run(file: Path, mapping_file: Path | None, as_json: bool) -> None:
+        columns = mapping.load(mapping_file, kind, CsvImport.KNOWN[kind]) if mapping_file else None
         with installation() as opened, progress(f"Importing {kind}") as step:
-            report = CsvImport(opened.database, access.operator(), kind).run(file, step)
+            report = CsvImport(opened.database, access.operator(), kind, columns=columns).run(file, step)
         _tell(report, as_json)
 
     return run
