@@ -174,6 +174,22 @@ class CsvImport:
             self.report.failed.append(Failure(str(path), reader.line_num, "not_csv", f"the line is not CSV: {error}"))
 
 
+def put_deal(session: Session, actor: Actor, row: Row, stages: Iterable[tuple[str, str]]) -> Done:
+    """One deal with its history in the caller's transaction, by the rules of the import; raises Invalid."""
+    require(actor, Permission.IMPORT)
+    outcome = Deals(session, lambda at: at).put(session, row)
+    desk = Stages(session, lambda at: at)
+    changed = [
+        desk.put(session, {"deal_external_id": row["external_id"], "stage": stage, "entered_at": entered_at})
+        for stage, entered_at in stages
+    ]
+    if outcome is Done.UNCHANGED and Done.CREATED in changed:
+        outcome = Done.UPDATED
+    if outcome is not Done.UNCHANGED:
+        audit.record(session, actor, "deal.put", "deal", row["external_id"], outcome=outcome.value)
+    return outcome
+
+
 def _decoded(raw: bytes) -> str:
     """UTF-8, or what a Chinese Excel saves as plain CSV."""
     try:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship, selectinload
 
 from content.kinds import Facet, Outcome
 from content.taxonomy import AFTER_SALE, Label, Tag, Vocabulary
@@ -194,6 +194,49 @@ def list_moving(session: Session, actor: Actor, vocabulary: Vocabulary, limit: i
         .limit(limit)
     )
     return [DealLine(_context(row[0], row[1], vocabulary), row[0].amount, row[0].currency, row.since) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class DealPage:
+    """One deal with its history, for its members."""
+
+    line: DealLine
+    owner: str
+    industry: str
+    segment: str
+    competitors: tuple[str, ...]
+    pain_points: tuple[str, ...]
+    loss_reason: str
+    created_at: datetime
+    closed_at: datetime | None
+    stages: tuple[tuple[str, datetime], ...]
+
+
+def get_page(session: Session, actor: Actor, vocabulary: Vocabulary, reference: str) -> DealPage:
+    """The deal of that id with its stages; UnknownDeal where it is none of the actor's."""
+    context = get_context(session, actor, vocabulary, reference)
+    deal = session.scalars(
+        select(Deal).where(Deal.id == context.id).options(selectinload(Deal.stages), selectinload(Deal.tags))
+    ).one()
+    labels = [vocabulary.by_id[tag.tag_id] for tag in deal.tags if tag.tag_id in vocabulary.by_id]
+
+    def keys(facet: Facet) -> tuple[str, ...]:
+        return tuple(sorted(label.key for label in labels if label.facet == facet.value))
+
+    entered = sorted((stage.entered_at, stage.id, stage.stage_id) for stage in deal.stages)
+    owner = session.get(User, deal.owner_id) if deal.owner_id is not None else None
+    return DealPage(
+        line=DealLine(context, deal.amount, deal.currency, entered[-1][0] if entered else None),
+        owner=owner.email if owner else "",
+        industry=next(iter(keys(Facet.INDUSTRY)), ""),
+        segment=deal.segment,
+        competitors=keys(Facet.COMPETITOR),
+        pain_points=keys(Facet.PAIN_POINT),
+        loss_reason=deal.loss_reason,
+        created_at=deal.created_at,
+        closed_at=deal.closed_at,
+        stages=tuple((vocabulary.by_id[tag_id].key, at) for at, _, tag_id in entered if tag_id in vocabulary.by_id),
+    )
 
 
 def _listing() -> Select[Deal, int]:

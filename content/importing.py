@@ -26,6 +26,8 @@ from kb.errors import Invalid, KbError
 from kb.users import Outcome, Team, User
 
 BATCH = 25
+NO_ID = "\x01"
+"""Stands where an asset made in the product has no id of another system."""
 LEAST_CHINESE = 0.2
 FACET_KEYS: Mapping[str, Facet] = {
     "stages": Facet.STAGE,
@@ -212,6 +214,20 @@ class Desk:
         )
         return outcome
 
+    def create(self, record: Record, rendered: Rendered) -> Asset:
+        """A new asset with its draft; raises Invalid with every mistake of the record."""
+        reading = _Fields(record, self)
+        external_id = reading.external_id()
+        asset_type = reading.choice("type", AssetType, AssetType.OTHER)
+        wording = reading.wording(asset_type)
+        attributes = reading.attributes(asset_type, last_try=True)
+        reading.finish()
+        service.check(wording)
+        asset = service.create(self._session, self._actor, external_id or None, attributes)
+        version = service.put_draft(self._session, self._actor, asset, wording, rendered)
+        audit.record(self._session, self._actor, "asset.create", "asset", asset.public_id, digest=version.digest)
+        return asset
+
     def _put_version(
         self, asset: Asset, wording: Wording, rendered: Rendered, attributes: Attributes, *, publish: bool
     ) -> bool:
@@ -303,6 +319,8 @@ class _Fields:
 
     def external_id(self) -> str:
         value = str(self._fields.get("external_id", "")).strip()
+        if value == NO_ID:
+            return ""
         if not value:
             self._wrong(
                 "external_id_missing",

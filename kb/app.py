@@ -19,7 +19,7 @@ import content.routes
 import search.api
 import search.routes
 from content import dealing, index_feed, kinds
-from kb import account, api, clock, db, health, language, login, web
+from kb import account, api, clock, db, health, idempotency, language, login, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.worker import Worker
 from search import embedding, encoder, feed
@@ -80,7 +80,7 @@ def open_service(settings: Settings) -> Service:
         settings,
         database,
         Finder(engine, meaning),
-        Worker(database, handlers, sweeps=feed.sweeps(database, engine)),
+        Worker(database, handlers, sweeps=[*feed.sweeps(database, engine), idempotency.sweep(database)]),
         embedding.worker(database, meaning),
     )
 
@@ -89,6 +89,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
     """The web application on an opened service; `addresses` are further names it answers to."""
     app = Flask("kb", template_folder=str(TEMPLATES), static_folder=str(ROOT / "kb" / "static"))
     _configure(app, service.settings, addresses)
+    app.extensions["kb_settings"] = service.settings
     app.extensions["search_finder"] = service.finder
     app.extensions["kb_checks"] = {
         "index": lambda: _index_state(service.engine),

@@ -77,6 +77,13 @@ def _verify(pattern: str) -> Call:
     return call
 
 
+def _put_draft(browser: Browser, reference: str, _deal: str) -> TestResponse:
+    """On a revision that never was, so that it is refused just before it would take effect."""
+    return browser.put(
+        f"/api/v1/assets/{quote(reference, safe='')}/draft", json={"text": "x"}, headers={"If-Match": '"999999"'}
+    )
+
+
 def _withdraw(browser: Browser, reference: str, _deal: str) -> TestResponse:
     """Without a reason, so that it is refused just before it would take effect."""
     return browser.post(f"/assets/{quote(reference, safe='')}/withdraw", data={"reason": " "})
@@ -114,6 +121,14 @@ INVENTORY: tuple[Surface, ...] = (
     ),
     Surface("POST", "content.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw, found=422, audit=1),
     Surface("POST", "content_api.withdraw", Kind.EDITS_ONE, Permission.PUBLISH, _withdraw_api, found=422, audit=1),
+    Surface("GET", "content_api.assets", Kind.LISTS, Permission.SEARCH),
+    Surface("POST", "content_api.create_asset", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("GET", "content_api.versions", Kind.EDITS_ONE, Permission.EDIT, _get("/api/v1/assets/{}/versions")),
+    Surface("GET", "content_api.version", Kind.EDITS_ONE, Permission.EDIT, _get("/api/v1/assets/{}/versions/1")),
+    Surface("GET", "content_api.draft", Kind.EDITS_ONE, Permission.EDIT, _get("/api/v1/assets/{}/draft")),
+    Surface("PUT", "content_api.put_draft", Kind.EDITS_ONE, Permission.EDIT, _put_draft, found=412, audit=1),
+    Surface("GET", "content_api.deal", Kind.DEALS, Permission.SEARCH),
+    Surface("PUT", "content_api.put_deal", Kind.DEALS, Permission.IMPORT, audit=1),
     Surface("GET", "search.home", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search.browse", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search.feed", Kind.LISTS, Permission.SEARCH),

@@ -223,7 +223,8 @@ def test_A02_editing_surfaces_follow_who_may_edit(world: World, surface: Surface
     browser = world.browser(role)
     assert surface.call is not None
     never = surface.call(browser, NEVER, "")
-    may = world.make.actor(world.people[role]).may(Permission.PUBLISH)
+    assert isinstance(surface.needs, Permission)
+    may = world.make.actor(world.people[role]).may(surface.needs)
     assert never.status_code == (404 if may else 403)
     seen = EDITABLE.get(role, set()) if may else set()
     for name, asset in world.assets.items():
@@ -261,6 +262,20 @@ def test_A02_lists_show_what_the_table_says_and_numbers_count_just_that(world: W
         assert found["facets"]["type"] == [{"key": "faq", "count": len(seen)}]
         assert found["facets"]["language"] == [{"key": "en", "count": len(seen)}]
         assert found_in(json.dumps(found), hidden_words(world, cells, teasers=bool(words))) == []
+    for order in ("new", "verified", "title"):
+        listed, cursor = [], ""
+        while True:
+            answer = browser.get(
+                "/api/v1/assets", query_string={"deal": on, "sort": order, "limit": 2, "cursor": cursor}
+            )
+            assert found_in(answer.text, hidden_words(world, cells, teasers=False)) == []
+            listed += [item["id"] for item in answer.json["items"]]
+            cursor = answer.json["next_cursor"]
+            if not cursor:
+                break
+        assert sorted(listed) == sorted(seen), order
+    for words in ("sparrow", ""):
+        found = search(browser, q=words, deal=on)
         assert all(
             browser.get(f"/assets/{hit['id']}", query_string={"deal": on}).status_code == 200 for hit in found["hits"]
         )
