@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from content import reading
 from content.deals import Deal, DealContext, DealTag
 from content.kinds import AssetType, Facet, UseKind
-from content.models import AssetTag, UseEvent
+from content.models import Asset, AssetTag, UseEvent
 from content.reading import IntArray, ReadableAsset
 from content.taxonomy import Label, Vocabulary
 from kb import clock
@@ -176,7 +176,7 @@ def list_fitting(
     """What suits a deal by its stage, industry, pain points and competitor, and was not used on it yet."""
     wanted = _tags_of(session, deal, vocabulary)
     carried = _carried(session, wanted, vocabulary)
-    used = set(session.scalars(select(UseEvent.asset_id).where(UseEvent.deal_id == deal.id, UseEvent.kind.in_(USES))))
+    used = _told_on(session, deal)
     known = uses(session, clock.now() - USED_WITHIN)
     score = {
         asset_id: fit + math.log1p(known.get(asset_id, Use()).deals) / 2
@@ -195,6 +195,14 @@ def list_fitting(
         )
         for asset in chosen
     ]
+
+
+def _told_on(session: Session, deal: DealContext) -> set[int]:
+    """What was used on the deal, in whichever language: the same story is not proposed again."""
+    events = select(UseEvent.asset_id).where(UseEvent.deal_id == deal.id, UseEvent.kind.in_(USES))
+    source = func.coalesce(Asset.translation_of_id, Asset.id)
+    stories = select(source).where(Asset.id.in_(events))
+    return set(session.scalars(select(Asset.id).where(source.in_(stories))))
 
 
 def _best(score: Mapping[int, float]) -> list[int]:

@@ -24,7 +24,11 @@ from kb.errors import Invalid, NotFound
 from kb.web import Area, actor
 
 takes_header(
-    "put", "/assets/{reference}/draft", "If-Match", '^"[0-9]{1,9}"$', "The ETag of the draft that the change started from."
+    "put",
+    "/assets/{reference}/draft",
+    "If-Match",
+    '^"[0-9]{1,9}"$',
+    "The ETag of the draft that the change started from.",
 )
 area = Area("content_api", __name__, url_prefix=PREFIX)
 

@@ -75,6 +75,7 @@ def test_what_fits_leaves_out_the_hidden_the_used_and_the_second_language(shop: 
     sent = shop.asset("sent last week", *tags)
     source = shop.asset("价格", *tags, language="zh")
     shop.asset("price in English", *tags, translation_of=source)
+    shop.asset("上周发过", *tags, language="zh", translation_of=sent)
     shop.make.use(shop.rep, sent, UseKind.SHARE, shop.deal, clock.now() - 7 * DAY)
     here = page(shop.make, shop.rep, shop.deal)
     assert titles(here.fitting) == ["price in English"]
