@@ -20,7 +20,7 @@ from kb.access import Actor, Permission, Role, require
 
 FITTING: Final = 6
 SHORT: Final = 5
-DEALS: Final = 6
+DEALS: Final = 8
 CARE: Final = 8
 
 
