@@ -98,7 +98,9 @@ Word = Annotated[str, Field(max_length=200)]
 Words = Annotated[list[Word], Field(max_length=50)]
 
 
-class AssetsQuery(DealQuery):
+class FacetsQuery(DealQuery):
+    """Every facet may be given several times: values of one are alternatives, facets narrow."""
+
     stage: Words = []
     industry: Words = []
     pain_point: Words = []
@@ -109,6 +111,12 @@ class AssetsQuery(DealQuery):
     region: Words = []
     type: Words = []
     language: Words = []
+
+    def filters(self) -> dict[str, list[str]]:
+        return {name: getattr(self, name) for name in FacetsQuery.model_fields if name != "deal"}
+
+
+class AssetsQuery(FacetsQuery):
     sort: Literal["new", "verified", "title"] = "new"
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[str, Field(max_length=1_000)] = ""
@@ -282,10 +290,9 @@ class VerifiedShown(Shown):
 @spec.validate(resp=answers(HTTP_200=AssetsShown), tags=["assets"])
 def assets(query: AssetsQuery) -> AssetsShown:
     """What the caller may see, newest first unless another order is asked for; `next_cursor` goes on."""
-    filters = query.model_dump(exclude={"deal", "sort", "limit", "cursor"})
     with reading_session() as db:
         deal = _deal(db, query.deal)
-        page = listing.list_page(db, actor(), deal, filters, Order(query.sort), query.limit, query.cursor)
+        page = listing.list_page(db, actor(), deal, query.filters(), Order(query.sort), query.limit, query.cursor)
     return AssetsShown(items=[AssetLineShown(**_line(one)) for one in page.assets], next_cursor=page.next_cursor)
 
 

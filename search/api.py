@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from flask import Response, jsonify
 from pydantic import Field
 
+from content.api import FacetsQuery
 from kb.access import Permission
-from kb.api import PREFIX, Shown, Strict, answers, spec
+from kb.api import PREFIX, Shown, answers, spec
 from kb.errors import Invalid
 from kb.web import Area
 from search import answer
@@ -15,23 +16,9 @@ from search.routes import find
 
 area = Area("search_api", __name__, url_prefix=PREFIX)
 
-Word = Annotated[str, Field(max_length=200)]
-Words = Annotated[list[Word], Field(max_length=50)]
 
-
-class SearchQuery(Strict):
+class SearchQuery(FacetsQuery):
     q: Annotated[str, Field(max_length=2_000)] = ""
-    deal: Annotated[str, Field(max_length=120)] = ""
-    stage: Words = []
-    industry: Words = []
-    pain_point: Words = []
-    solution: Words = []
-    product: Words = []
-    competitor: Words = []
-    persona: Words = []
-    region: Words = []
-    type: Words = []
-    language: Words = []
     mode: Literal["hybrid", "lexical", "semantic"] = "hybrid"
     sort: Literal["best", "new", "used", "verified"] = "best"
     limit: Annotated[int, Field(ge=1, le=50)] = 20
@@ -90,9 +77,8 @@ class SearchShown(Shown):
 @spec.validate(resp=answers(HTTP_200=SearchShown), tags=["search"])
 def search(query: SearchQuery) -> Response:
     """Search what the caller may see, on a deal where one is given."""
-    filters = query.model_dump(exclude={"q", "deal", "mode", "sort", "limit", "offset"})
     try:
-        asked = Query.of(query.q, filters, query.limit, query.offset, query.mode, query.sort)
+        asked = Query.of(query.q, query.filters(), query.limit, query.offset, query.mode, query.sort)
     except ValueError as mistake:
         raise Invalid(str(mistake), code="query") from None
     return jsonify(answer.as_json(find(asked)))
