@@ -1,9 +1,8 @@
 """The `kb` command; results go to standard output, messages and progress to standard error."""
 
-import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
@@ -21,15 +19,14 @@ from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
 from kb.app import Service, configure_logging, create_app, open_service
+from kb.backup_commands import backup_command, restore_command
 from kb.config import LOOPBACK, Settings, prepare_data_dir
+from kb.console import REFUSED, print_json, progress, say
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
 from search import answer, encoder, evaluate, service, upkeep, vectors
 from search.encoder import CannotEncode, Encoder
 from search.query import FACETS, Mode, Query
-
-REFUSED = 1
-say = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -70,25 +67,6 @@ def installation() -> Iterator[Service]:
         yield opened
     finally:
         opened.close()
-
-
-def print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-@contextmanager
-def progress(text: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error where there is a screen; call it with what is done and, if known, of how many."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=say, transient=True, disable=not say.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total=None: bar.update(task, completed=done, total=total)
 
 
 # --- installations ---
@@ -622,6 +600,24 @@ def _meaning(settings: Settings, database: Database) -> str:
     if known is None or progress is None:
         return f"{source}; no vectors yet: is a worker running?"
     return f"{source}; {progress.done} of {progress.all} assets have vectors of {known.name}"
+
+
+# --- backup ---
+
+
+def _build_index(settings: Settings) -> int:
+    """A restored installation has none; the rows are the truth."""
+    configure_logging("WARNING")
+    opened = open_service(settings)
+    try:
+        with progress("Indexing") as step:
+            return upkeep.rebuild(opened.database, opened.engine, step)
+    finally:
+        opened.close()
+
+
+cli.add_command(backup_command)
+cli.add_command(restore_command(_build_index))
 
 
 # --- trail ---

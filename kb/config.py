@@ -69,6 +69,14 @@ class Settings:
         return self.data_dir / "index"
 
     @property
+    def files_dir(self) -> Path:
+        return self.data_dir / "files"
+
+    @property
+    def secret_file(self) -> Path:
+        return self.data_dir / "secret.key"
+
+    @property
     def is_https(self) -> bool:
         return urlsplit(self.base_url).scheme == "https"
 
@@ -178,12 +186,11 @@ def prepare_data_dir(settings: Settings) -> Settings:
     return load(
         {},
         **{f.name: getattr(settings, f.name) for f in fields(Settings)}
-        | {"secret_key": _kept_secret(settings.data_dir)},
+        | {"secret_key": _kept_secret(settings.secret_file)},
     )
 
 
-def _kept_secret(folder: Path) -> str:
-    path = folder / "secret.key"
+def _kept_secret(path: Path) -> str:
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
+from sqlalchemy import Connection
 
 from kb.config import Settings
 from kb.db import Database
@@ -20,6 +21,19 @@ def _config(database: Database) -> Config:
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["engine"] = database.engine
     return config
+
+
+def upgrade_on(connection: Connection, target: str = "head") -> None:
+    """Apply what is missing up to that revision, in the transaction that the caller has begun."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)
+
+
+def knows(wanted: str) -> bool:
+    """Whether this release has that revision."""
+    return wanted in {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
 
 
 def upgrade(settings: Settings, database: Database) -> None:
@@ -37,7 +51,11 @@ def head() -> str:
 
 def revision(database: Database) -> str | None:
     with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_on(connection)
+
+
+def revision_on(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def require_current(database: Database) -> None:

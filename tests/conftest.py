@@ -90,6 +90,13 @@ class PostgreSql:
         self.made.append(name)
         return self.url(name)
 
+    def empty_database(self) -> str:
+        """One without any table, as a new installation finds it."""
+        name = f"test_{uuid4().hex[:12]}"
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self.made.append(name)
+        return self.url(name)
+
     def drop(self, url: str) -> None:
         self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(make_url(url).database))))
 
@@ -153,6 +160,19 @@ def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator
     yield from _opened(
         config.load({}, data_dir=settings.data_dir, secret_key=SECRET, database_url=url, encoder=encoder.OFF)
     )
+    server.drop(url)
+
+
+@pytest.fixture
+def new_place(request: pytest.FixtureRequest, any_database: Service, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a place where nothing is yet, on the same kind of database."""
+    folder = tmp_path / "elsewhere"
+    if any_database.database.is_sqlite:
+        yield config.load({}, data_dir=folder, encoder=encoder.OFF)
+        return
+    server: PostgreSql = request.getfixturevalue("postgresql_server")
+    url = server.empty_database()
+    yield config.load({}, data_dir=folder, database_url=url, encoder=encoder.OFF)
     server.drop(url)
 
 

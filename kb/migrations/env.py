@@ -1,6 +1,7 @@
-"""Alembic's entry: knows every model, runs on the engine it is given."""
+"""Alembic's entry: knows every model, runs on the engine or the connection it is given."""
 
 from alembic import context
+from sqlalchemy import Connection
 
 import content.deals
 import content.models
@@ -31,19 +32,27 @@ MODELS = (
 
 
 def run() -> None:
-    engine = context.config.attributes["engine"]
-    with engine.connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_as_batch=True,
-            compare_type=True,
-            transactional_ddl=True,
-        )
-        with context.begin_transaction():
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(748201)")
-            context.run_migrations()
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        migrate(given)
+        return
+    with context.config.attributes["engine"].connect() as connection:
+        migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    """Run on a connection; in its transaction where it has begun one."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        compare_type=True,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(748201)")
+        context.run_migrations()
 
 
 run()

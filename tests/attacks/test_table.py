@@ -10,7 +10,7 @@ PENDING = {
     22: "no share links yet", 23: "no copy or move yet", 25: "no trash yet", 31: "no review yet", 32: "no review yet", 33: "no review yet", 34: "no review yet", 36: "no review yet",
     38: "no review yet", 43: "no batch API yet", 45: "no write API beyond withdrawal and usage yet", 47: "no webhooks yet", 49: "nothing is fetched from outside", 51: "nothing is fetched from outside",
     52: "no stored secrets of others yet", 53: "no mail or webhooks yet", 54: "no inbound calls yet", 61: "no single sign-on yet", 62: "no reset or invite links yet", 75: "no uploads yet",
-    76: "no uploads yet", 80: "no archives are read yet", 81: "no export engines yet", 82: "no XML is read yet", 83: "no pictures are read yet", 85: "no documents are converted yet",
+    76: "no uploads yet", 81: "no export engines yet", 82: "no XML is read yet", 83: "no pictures are read yet", 85: "no documents are converted yet",
     86: "no comparison yet; rendering is held in tests/content/test_markdown.py", 87: "no table exports yet",
 }  # fmt: skip
 

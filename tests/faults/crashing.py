@@ -11,9 +11,10 @@ from content import publishing
 from content.importing import AssetImport, Options
 from content.kinds import VersionState
 from content.models import Asset, Version
-from kb import config, outbox
+from kb import backup, config, outbox
 from kb.access import SYSTEM, operator
 from kb.app import open_service
+from kb.restore import Restore, Wanted
 from search import encoder, feed, upkeep
 from search.embedding import Embedder
 from search.whoosh_engine import WhooshEngine
@@ -57,6 +58,10 @@ def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
         outbox.drain(opened.database, embedder.handlers(), 2)
     elif act == "publish":
         _publish(opened, fail)
+    elif act == "backup":
+        backup.create(opened.database, opened.settings, SYSTEM, folder / "b.zip", replace=True, fail_point=fail)
+    elif act == "restore":
+        Restore(opened.settings, SYSTEM, Wanted(force=True), fail_point=fail).run(folder / "b.zip")
     elif act == "withdraw":
         with opened.database.writing() as session:
             asset = session.scalars(select(Asset).order_by(Asset.id)).first()

@@ -29,14 +29,17 @@ COMMANDS: dict[str, set[str]] = {
     "user add": {"EMAIL", "--role", "--party", "--clearance", "--team", "--name", "--password-stdin"},
     "token create": {"EMAIL", "--scope"},
     "import assets": {"PATHS", "--publish", "--owner", "--create-tags", "--json"},
-    "import users": {"FILE", "--json"},
-    "import deals": {"FILE", "--json"},
-    "import stages": {"FILE", "--json"},
-    "import usage": {"FILE", "--json"},
+    "import users": {"FILE", "--mapping", "--json"},
+    "import deals": {"FILE", "--mapping", "--json"},
+    "import stages": {"FILE", "--mapping", "--json"},
+    "import usage": {"FILE", "--mapping", "--json"},
+    "export assets": {"FOLDER", "--as", "--json"},
     "search": {"QUERY", "--as", "--deal", "--stage", "--industry", "--type", "--limit", "--mode", "--json"},
     "index check": {"--json"},
     "index rebuild": {"--json"},
     "audit verify": {"--json"},
+    "backup": {"FILE", "--force", "--json"},
+    "restore": {"FILE", "--force", "--end-tokens", "--json"},
 }
 """The commands of the public interface that this release has; they keep their names and options."""
 REPEATABLE = {
