@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -24,9 +25,11 @@ from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.console import REFUSED, print_json, progress, say
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
-from search import answer, encoder, evaluate, service, upkeep, vectors
+from search import answer, documents, encoder, evaluate, service, upkeep, vectors
 from search.encoder import CannotEncode, Encoder
+from search.engine import IndexDamaged, IndexMissing
 from search.query import FACETS, Mode, Query
+from search.whoosh_engine import WhooshEngine
 
 
 def main() -> None:
@@ -219,13 +222,16 @@ def worker_command() -> None:
 @cli.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True)
 def doctor_command(as_json: bool) -> None:
-    """Check settings, database, index, queue and disk: ok or what to do."""
-    findings = doctor.examine({"meaning": _meaning})
+    """Check settings, database, index, queue, backup and disk: ok or what to do.
+
+    LOOK is something wrong (and exit 1), note is advice.
+    """
+    findings = doctor.examine({"index": _index, "meaning": _meaning, "passwords": _passwords})
     if as_json:
-        print_json([{"part": f.part, "ok": f.ok, "message": f.message} for f in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            say.print(f"{'ok  ' if finding.ok else 'LOOK'} {finding.part:<10} {finding.message}", markup=False)
+            say.print(f"{finding.mark} {finding.part:<10} {finding.message}", markup=False)
         say.print("\nSettings:", markup=False)
         for name, default, meaning in config.meanings():
             say.print(f"  {name:<20} {meaning}{f' (default {default})' if default else ''}", markup=False)
@@ -587,6 +593,34 @@ def rebuild_index(as_json: bool) -> None:
         print_json({"assets": assets})
     else:
         say.print(f"Rebuilt: {assets} assets.")
+
+
+def _index(settings: Settings, database: Database) -> str:
+    """How many assets the index holds, of those it should."""
+    engine = WhooshEngine(settings.index_dir)
+    try:
+        held = len(engine.all_ids())
+    except IndexMissing:
+        raise doctor.Advice("not built yet: a worker builds it, `kb index rebuild` too; the database answers") from None
+    except IndexDamaged as damage:
+        raise WrongSettings(f"cannot be read ({damage}): `kb index check` builds it anew") from None
+    with database.reading() as session:
+        wanted = len(documents.every_id(session))
+    if held != wanted:
+        raise doctor.Advice(f"{held} of {wanted} assets: a worker follows within seconds, else `kb index check`")
+    return f"{held} assets"
+
+
+def _passwords(settings: Settings, database: Database) -> str:
+    """The demonstration's password is printed on screen: it must open nothing that others can reach."""
+    with database.reading() as session:
+        people = [users.find_by_email(session, face.email) for face in sample.faces()]
+    known = [person.email for person in people if person and users.verify_password(person, sample.PASSWORD)]
+    if known and (urlsplit(settings.base_url).hostname or "127.0.0.1") not in LOOPBACK:
+        raise WrongSettings(
+            f"{known[0]} still has the password that `kb demo` prints: change it, or begin a folder of your own with `kb init`"
+        )
+    return "the sample company's, on this machine alone" if known else "none that is printed anywhere"
 
 
 def _meaning(settings: Settings, database: Database) -> str:
