@@ -212,6 +212,7 @@ def test_A59_no_write_without_our_token_and_origin(
         302,
         404,
         405,
+        422,  # a read that knows none of these words
     }
     assert rows() == before
 
