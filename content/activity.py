@@ -130,14 +130,14 @@ def list_popular(
 ) -> list[Used]:
     """What most people used in the last weeks; with `team_of`, on the deals of that manager's people."""
     known = uses(session, clock.now() - POPULAR_WITHIN, team_of=team_of)
-    ids = _only(sorted(known, key=lambda asset_id: _weight(known[asset_id], asset_id)), visible)[:limit]
+    ids = _only(sorted(known, key=lambda asset_id: weight(known[asset_id], asset_id)), visible)[:limit]
     return [Used(asset, known[asset.id]) for asset in reading.list_visible(session, actor, deal, ids, vocabulary)]
 
 
 def rows_by_use(session: Session, ids: IntArray) -> IntArray:
     """The places of these ids, most used in the last months first; what nobody used keeps its order behind."""
     known = uses(session, clock.now() - USED_WITHIN)
-    rank = {asset_id: place for place, asset_id in enumerate(sorted(known, key=lambda one: _weight(known[one], one)))}
+    rank = {asset_id: place for place, asset_id in enumerate(sorted(known, key=lambda one: weight(known[one], one)))}
     places = np.array([rank.get(int(asset_id), len(rank)) for asset_id in ids], np.int64)
     return np.argsort(places, kind="stable")
 
@@ -266,7 +266,7 @@ def _spread(assets: Sequence[ReadableAsset], limit: int) -> list[ReadableAsset]:
     return kept[:limit]
 
 
-def _weight(use: Use, asset_id: int) -> tuple[int, int, int, int]:
+def weight(use: Use, asset_id: int) -> tuple[int, int, int, int]:
     """Many people count more than one busy one."""
     return -use.people, -use.deals, -use.uses, asset_id
 

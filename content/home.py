@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,7 @@ from content import activity, deals, library, reading, taxonomy
 from content.activity import Fitting, Opened, Use, Used
 from content.deals import DealContext, DealLine
 from content.kinds import VersionState
-from content.models import AssetOwner, MissingOnBoard
+from content.models import Asset, AssetOwner, MissingOnBoard
 from content.reading import IntArray, ReadableAsset
 from content.taxonomy import Vocabulary
 from kb import clock
@@ -99,15 +100,20 @@ def _care(
     session: Session, actor: Actor, deal: DealContext | None, visible: IntArray, words: Vocabulary
 ) -> tuple[list[CareLine], bool]:
     """What this person owns and should look at, much used first; and whether there is anything owned at all."""
-    owned = set(session.scalars(select(AssetOwner.asset_id).where(AssetOwner.user_id == actor.user_id)))
-    ids = [int(asset_id) for asset_id in visible if int(asset_id) in owned]
-    lacking = set(session.scalars(select(MissingOnBoard.asset_id).where(MissingOnBoard.asset_id.in_(ids)).distinct()))
-    assets = reading.list_visible(session, actor, deal, ids, words)
-    waiting = {asset.id: why for asset in assets if (why := _reasons(asset, asset.id in lacking))}
-    known = activity.uses(session, clock.now() - activity.USED_WITHIN, list(waiting)) if waiting else {}
-    lines = [CareLine(asset, waiting[asset.id], known.get(asset.id, Use())) for asset in assets if asset.id in waiting]
-    lines.sort(key=lambda line: (-line.use.people, -line.use.uses, line.asset.verify_due_at))
-    return lines[:CARE], bool(ids)
+    mine = select(AssetOwner.asset_id).where(AssetOwner.user_id == actor.user_id)
+    owned = np.intersect1d(visible, np.array(session.scalars(mine).all(), np.int64))
+    if not len(owned):
+        return [], False
+    ids = owned.tolist()
+    lacking = set(session.scalars(select(MissingOnBoard.asset_id).where(MissingOnBoard.asset_id.in_(mine)).distinct()))
+    soon = Asset.expires_at <= clock.now() + reading.EXPIRES_SOON
+    ending = set(session.scalars(select(Asset.id).where(Asset.id.in_(mine), soon)))
+    doubtful = {asset_id for asset_id, signal in reading.list_signals(session, ids).items() if signal.is_doubtful}
+    known = activity.uses(session, clock.now() - activity.USED_WITHIN)
+    waiting = [asset_id for asset_id in ids if asset_id in doubtful | ending | lacking]
+    waiting.sort(key=lambda asset_id: activity.weight(known.get(asset_id, Use()), asset_id))
+    assets = reading.list_visible(session, actor, deal, waiting[:CARE], words)
+    return [CareLine(one, _reasons(one, one.id in lacking), known.get(one.id, Use())) for one in assets], True
 
 
 def _reasons(asset: ReadableAsset, lacks: bool) -> tuple[Care, ...]:

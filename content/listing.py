@@ -34,7 +34,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AssetPage:
+class ListPage:
     """Some assets, and where to go on; no cursor after the last of them."""
 
     assets: Sequence[ReadableAsset]
@@ -61,7 +61,7 @@ def list_page(
     order: Order,
     limit: int,
     cursor: str = "",
-) -> AssetPage:
+) -> ListPage:
     """A page of what this reader may see on this deal; filters of one facet are alternatives, facets narrow."""
     require(actor, Permission.SEARCH)
     words = taxonomy.load(session)
@@ -78,7 +78,7 @@ def list_page(
     rows = session.execute(statement.order_by(*ordered).limit(limit + 1)).all()
     assets = reading.list_visible(session, actor, deal, [row[0] for row in rows[:limit]], words)
     last = rows[limit - 1] if len(rows) > limit else None
-    return AssetPage(assets, _cursor(order, last[1], last[0]) if last is not None else None)
+    return ListPage(assets, _cursor(order, last[1], last[0]) if last is not None else None)
 
 
 def _conditions(filters: Mapping[str, Sequence[str]], words: Vocabulary) -> list[ColumnElement[bool]]:
