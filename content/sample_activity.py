@@ -49,12 +49,12 @@ EFFECTS: Final[Mapping[str, float]] = {
 }
 """By how much a use within two weeks of entering a stage moves the chance to win."""
 POPULAR: Final[Mapping[str, float]] = {
-    "TT-PRICE-ZH": 3.0,
-    "TT-PRICE-EN": 3.0,
-    "TT-DOWNTIME-ZH": 2.5,
-    "BC-COMPA-ZH": 2.0,
-    "CS-YUANSHAN-ZH": 2.0,
-    "CS-HALDEN-EN": 2.0,
+    "TT-PRICE-ZH": 8.0,
+    "TT-PRICE-EN": 8.0,
+    "TT-DOWNTIME-ZH": 5.0,
+    "BC-COMPA-ZH": 3.0,
+    "CS-YUANSHAN-ZH": 4.0,
+    "CS-HALDEN-EN": 4.0,
     "TT-TIMELINE-EN": 2.0,
     "FAQ-DJBH-ZH": 1.5,
 }
@@ -104,6 +104,11 @@ ACCOUNTS: Final[Mapping[tuple[str, str], str]] = {
     ("en", "healthcare"): "Clarendon Clinics,Santa Brisa Hospitals,Nordhaven Care",
     ("en", "logistics"): "Pelican Freight,Amberline Shipping,Tidewater Lanes,Rowan Couriers",
 }
+CUSTOMERS: Final = tuple(
+    (language, industry, name)
+    for (language, industry), names in ACCOUNTS.items()
+    for name in names.split("," if language == "en" else " ")
+)
 PAINS: Final[Mapping[str, Sequence[str]]] = {
     "finance": ("price", "migration", "downtime", "compliance", "data_quality", "vendor_lock_in"),
     "manufacturing": ("data_silos", "performance", "talent", "price", "downtime"),
@@ -243,9 +248,7 @@ class _Company:
 
     def _deal(self, number: int) -> _Deal:
         chance = self._chance
-        language, industry = chance.choice(list(ACCOUNTS))
-        names = ACCOUNTS[language, industry]
-        account = chance.choice(names.split("," if language == "en" else " "))
+        language, industry, account = chance.choice(CUSTOMERS)
         segment = chance.choices(("small", "mid", "enterprise"), (35, 42, 23))[0]
         currency = "CNY" if language == "zh" else chance.choice(("EUR", "USD", "USD"))
         thousands = {"small": (50, 140), "mid": (150, 420), "enterprise": (450, 1_600)}[segment]
