@@ -23,7 +23,7 @@ from flask.sansio.app import App
 from flask_babel import gettext
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 from werkzeug.wrappers import Response as AnyResponse
@@ -31,7 +31,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from kb import audit
 from kb.access import Actor, Permission, require
 from kb.db import writing
-from kb.errors import N_, Forbidden, Invalid, KbError, NotFound, SignInNeeded, Unavailable
+from kb.errors import N_, Conflict, Forbidden, Invalid, KbError, NotFound, SignInNeeded, Unavailable
 
 API_PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -106,6 +106,7 @@ def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(OperationalError, _answer_database)
     app.register_error_handler(PoolTimeout, _answer_database)
+    app.register_error_handler(IntegrityError, _answer_collision)
     for unreadable in (DataError, UnicodeEncodeError, RecursionError):
         app.register_error_handler(unreadable, _answer_unreadable)
     app.register_error_handler(Exception, _answer_crash)
@@ -241,6 +242,12 @@ _WORDS: Mapping[int, tuple[str, str]] = {
 def _answer_database(error: Exception) -> AnyResponse:
     log.error("database.unavailable", error=str(getattr(error, "orig", error))[:200], request_id=g.get("request_id"))
     return answer(503, Unavailable.code, gettext(Unavailable.message), headers={"Retry-After": "5"})
+
+
+def _answer_collision(error: Exception) -> AnyResponse:
+    """Somebody else wrote the same at the same moment, and the database kept one of the two."""
+    log.info("write.collided", path=request.path, error=str(getattr(error, "orig", error))[:200])
+    return answer(409, Conflict.code, gettext(Conflict.message))
 
 
 def _answer_unreadable(error: Exception) -> AnyResponse:

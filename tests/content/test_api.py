@@ -367,3 +367,15 @@ def test_the_document_names_every_route(app: Flask, make: Make, sign_in: SignIn)
         names = {parameter["name"] for parameter in document["paths"][path][method]["parameters"]}
         assert "Idempotency-Key" in names, (method, path)
     assert "If-Match" in {p["name"] for p in document["paths"]["/api/v1/assets/{reference}/draft"]["put"]["parameters"]}
+
+
+def test_two_who_make_the_same_at_once_are_a_conflict_and_no_crash(
+    make: Make, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looked before either wrote, as two machines on one database may."""
+    make.asset("first", external_id="ONE")
+    monkeypatch.setattr("content.service.find_by_external_id", lambda _session, _external_id: None)
+    browser = sign_in(make.user(Role.MARKETER))
+    answer = browser.post("/api/v1/assets", json={"title": "t", "text": "x", "external_id": "ONE"})
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    assert count(make, Asset) == 1
