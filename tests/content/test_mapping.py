@@ -138,6 +138,7 @@ def test_the_command_takes_a_mapping(company: Service, tmp_path: Path, monkeypat
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.exists(), reason="the shared corpus does not lie beside the project")
+@pytest.mark.soak
 def test_a_real_pipeline_loads_with_its_agents(company: Service) -> None:
     people = bring(company, "users", CORPUS / "deals" / "sales_teams.csv", "pipeline-users.yaml")
     assert (people.created, people.failed) == (35, [])
@@ -152,3 +153,12 @@ def test_a_real_pipeline_loads_with_its_agents(company: Service) -> None:
     assert outcomes == {"won": 4_238, "lost": 2_473, "open": 2_089}
     assert won == Decimal(10_005_534)
     assert owned == 8_800
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.exists(), reason="the shared corpus does not lie beside the project")
+def test_a_part_of_a_real_pipeline_loads(company: Service, tmp_path: Path) -> None:
+    bring(company, "users", CORPUS / "deals" / "sales_teams.csv", "pipeline-users.yaml")
+    lines = (CORPUS / "deals" / "sales_pipeline.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    report = bring(company, "deals", write(tmp_path, "".join([lines[0], *lines[1::20]])), "pipeline-deals.yaml")
+    assert (report.created, report.failed) == (440, [])
