@@ -71,9 +71,10 @@ class Vocabulary:
 
     def find(self, facet: str, word: str) -> Label | None:
         """The tag of that key, label or synonym, whatever its case."""
-        wanted = word.strip().casefold()
+        word = word.strip()
+        wanted = word.casefold()
         labels = self.facet(facet)
-        exact = [label for label in labels if label.key == wanted]
+        exact = sorted((one for one in labels if one.key in {word, wanted}), key=lambda one: one.key != word)
         loose = [
             label
             for label in labels

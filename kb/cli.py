@@ -408,13 +408,15 @@ def export_group() -> None:
 @click.option("--json", "as_json", is_flag=True)
 def export_assets(folder: Path, email: str | None, as_json: bool) -> None:
     """Write one Markdown file an asset into a new FOLDER; audited."""
-    operator = access.operator()
     with installation() as opened:
-        with opened.database.reading() as session, progress("Exporting") as step:
-            reader = users.actor_of(users.get_by_email(session, email)) if email else None
-            found = exporting.export(session, opened.settings, operator, folder.absolute(), reader, step)
-        with opened.database.writing() as session:
-            exporting.record(session, operator, found, reader)
+        reader = None
+        if email:
+            with opened.database.reading() as session:
+                reader = users.actor_of(users.get_by_email(session, email))
+        with progress("Exporting") as step:
+            found = exporting.export(
+                opened.database, opened.settings, access.operator(), folder.absolute(), reader, step
+            )
     if as_json:
         print_json({"folder": str(found.folder), "assets": found.assets, "unpublished": found.unpublished})
     else:
