@@ -1,24 +1,24 @@
 """Import of deals, stage histories and use events from CSV: upserts by id, every refused row with its reason."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from content import taxonomy
+from content import spreadsheet, taxonomy
 from content.deals import Deal, DealMember, DealStage, DealTag
 from content.importing import BATCH, Progress, Report
 from content.kinds import DealSource, Facet, Outcome, UseKind
 from content.mapping import ColumnMap
 from content.models import Asset, UseEvent, Version
 from content.sources import Failure
+from content.spreadsheet import Row, Sheet, Unreadable
 from content.taxonomy import Tag
 from kb import audit, clock, users
 from kb.access import Actor, Permission, require
@@ -27,7 +27,6 @@ from kb.errors import Invalid, KbError
 from kb.users import Outcome as Done
 from kb.users import User
 
-Row = Mapping[str, str]
 Put = Callable[[Session, Row], Done]
 MAX_ID_LENGTH = 120
 YEARS = range(1970, 2101)
@@ -87,6 +86,7 @@ class CsvImport:
         self._kind = kind
         self._shift = shift
         self._columns = columns
+        self._left_out = 0
         self.report = Report()
 
     def run(self, path: Path, progress: Progress = lambda _done: None) -> Report:
@@ -99,23 +99,26 @@ class CsvImport:
     def _run(self, path: str, name: str, rows: Iterable[tuple[int, Row]], progress: Progress) -> Report:
         for batch in _batches(rows):
             with self._database.writing() as session:
+                before = self._counted()
                 put = self._desk(session)
                 for number, row in batch:
                     self._put(session, put, path, number, row)
+                self._record(session, name, before)
             progress(self.report.total)
-        if self.report.created or self.report.updated:
-            with self._database.writing() as session:
-                audit.record(
-                    session,
-                    self._actor,
-                    f"import.{self._kind}",
-                    "import",
-                    name,
-                    created=self.report.created,
-                    updated=self.report.updated,
-                    failed=len(self.report.failed),
-                )
+        if self._left_out:
+            self._warn(path, "left_out", f"{self._left_out} rows were left out, as the mapping says")
         return self.report
+
+    def _counted(self) -> tuple[int, int, int]:
+        return self.report.created, self.report.updated, len(self.report.failed)
+
+    def _record(self, session: Session, name: str, before: tuple[int, int, int]) -> None:
+        """Leave an entry with the rows it speaks of, so that a run that dies has its trace too."""
+        created, updated, failed = (now - then for now, then in zip(self._counted(), before, strict=True))
+        if created or updated:
+            told = {"mapping": self._columns.name} if self._columns is not None else {}
+            counts = {"created": created, "updated": updated, "failed": failed}
+            audit.record(session, self._actor, f"import.{self._kind}", "import", name[:120], **counts, **told)
 
     def _put(self, session: Session, put: Put, path: str, number: int, row: Row) -> None:
         try:
@@ -123,11 +126,15 @@ class CsvImport:
                 raise Invalid("The row holds a NUL character: save the file as CSV UTF-8.", code="broken_characters")
             ours = row if self._columns is None else self._columns.apply(row)
             if ours is None:
+                self._left_out += 1
                 return
             with session.begin_nested():
                 outcome = put(session, ours)
         except KbError as error:
             self.report.failed.append(Failure(path, number, error.code, error.text))
+        except (IntegrityError, DataError):
+            told = "the database does not take this row: another one changed it meanwhile, or a value is too long"
+            self.report.failed.append(Failure(path, number, "conflict", told))
         else:
             self.report.count(outcome)
 
@@ -140,38 +147,47 @@ class CsvImport:
 
     def _rows(self, path: Path) -> Iterator[tuple[int, Row]]:
         try:
-            text = _decoded(path.read_bytes())
-        except FileNotFoundError:
-            self.report.failed.append(Failure(str(path), None, "not_found", "there is no such file"))
+            sheet = self._open(path)
+        except Unreadable as refusal:
+            self.report.failed.append(Failure(str(path), refusal.line, refusal.code, refusal.text))
             return
-        except OSError as error:
-            self.report.failed.append(
-                Failure(str(path), None, "unreadable", error.strerror or "the file cannot be read")
-            )
-            return
-        except UnicodeDecodeError:
-            self.report.failed.append(
-                Failure(str(path), None, "not_utf8", "the file is neither UTF-8 nor GB 18030: save it as CSV UTF-8")
-            )
-            return
-        reader = csv.DictReader(StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
-        try:
-            needed = self.REQUIRED[self._kind] if self._columns is None else self._columns.needed
-            missing = needed - {(name or "").strip() for name in reader.fieldnames or ()}
-            if missing:
-                message = f"the first line must name the columns {', '.join(sorted(missing))}"
-                self.report.failed.append(Failure(str(path), 1, "columns_missing", message))
-                return
-            for row in reader:
-                yield (
-                    reader.line_num,
-                    {
-                        (key or "").strip(): (value or "").strip() if isinstance(value, str) or value is None else ""
-                        for key, value in row.items()
-                    },
-                )
-        except csv.Error as error:
-            self.report.failed.append(Failure(str(path), reader.line_num, "not_csv", f"the line is not CSV: {error}"))
+        for note in sheet.notes:
+            self._warn(str(path), "guessed", note)
+        self._warn_of_columns(sheet)
+        for found in sheet.rows():
+            if isinstance(found, Failure):
+                self.report.failed.append(found)
+            else:
+                yield found
+
+    def _open(self, path: Path) -> Sheet:
+        """The table, with every column that is needed; raises Unreadable."""
+        wanted, columns = self.KNOWN[self._kind], self._columns
+        if columns is None:
+            sheet = spreadsheet.read(path, wanted)
+            missing = sorted(self.REQUIRED[self._kind] - set(sheet.columns))
+        else:
+            sheet = spreadsheet.read(path, columns.names, encoding=columns.encoding, delimiter=columns.delimiter)
+            missing = columns.missing(sheet.columns)
+        if missing:
+            raise Unreadable("columns_missing", f"the first line must name the columns {', '.join(missing)}", 1)
+        if columns is not None:
+            self._columns = columns.fitted(sheet.columns, path.parent)
+        return sheet
+
+    def _warn_of_columns(self, sheet: Sheet) -> None:
+        """Once a file: what of it is not read, and what the mapping would leave out by."""
+        read = self.KNOWN[self._kind] | _OTHER_NAMES if self._columns is None else self._columns.names
+        if ignored := [name for name in sheet.columns if name and name not in read]:
+            shown = ", ".join(name[:40] for name in ignored[:10])
+            more = f" and {len(ignored) - 10} more" if len(ignored) > 10 else ""
+            self._warn(str(sheet.path), "columns_ignored", f"these columns are not read: {shown}{more}")
+        if self._columns is not None and (absent := sorted(self._columns.skip.keys() - set(sheet.columns))):
+            told = f"`skip` names columns the file has not: {', '.join(absent)}; no row was left out by them"
+            self._warn(str(sheet.path), "columns_missing", told)
+
+    def _warn(self, path: str, code: str, message: str) -> None:
+        self.report.warnings.append(Failure(path, None, code, message))
 
 
 def put_deal(session: Session, actor: Actor, row: Row, stages: Iterable[tuple[str, str]]) -> Done:
@@ -188,20 +204,6 @@ def put_deal(session: Session, actor: Actor, row: Row, stages: Iterable[tuple[st
     if outcome is not Done.UNCHANGED:
         audit.record(session, actor, "deal.put", "deal", row["external_id"], outcome=outcome.value)
     return outcome
-
-
-def _decoded(raw: bytes) -> str:
-    """UTF-8, or what a Chinese Excel saves as plain CSV."""
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("gb18030")
-
-
-def _delimiter(text: str) -> str:
-    """What parts most columns of the first line: comma, semicolon or tab."""
-    first = text.partition("\n")[0]
-    return max((",", ";", "\t"), key=first.count)
 
 
 class Deals:
@@ -404,6 +406,8 @@ def _was_unlocked(session: Session, asset: Asset, deal: Deal | None, at: datetim
     return then is not None and then >= needed
 
 
+_OTHER_NAMES = frozenset({"roles", "parties", "team"})
+"""What people's columns may be called too."""
 _TAG_COLUMNS = {"industry": Facet.INDUSTRY, "competitor": Facet.COMPETITOR, "pain_points": Facet.PAIN_POINT}
 
 
