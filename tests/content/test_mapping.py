@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,17 +21,32 @@ from content.mapping import BadMapping
 from content.taxonomy import Tag
 from kb import cli
 from kb.access import SYSTEM
-from kb.app import Service
+from kb.app import Service, open_service
 from kb.audit import AuditEntry
+from kb.config import Settings
+from kb.db import Database
 from kb.errors import Invalid
 from tests.conftest import CORPUS, SECRET
 
 
+@pytest.fixture(scope="module")
+def peopled(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    """A database with the people and words of the sample company, made once: passwords take their time."""
+    file = tmp_path_factory.mktemp("peopled") / "kb.sqlite3"
+    copyfile(sqlite_template, file)
+    database = Database(f"sqlite:///{file}")
+    sample.load_people(database, SYSTEM)
+    sample.load_vocabulary(database, SYSTEM)
+    database.close()
+    return file
+
+
 @pytest.fixture
-def company(service: Service) -> Service:
-    sample.load_people(service.database, SYSTEM)
-    sample.load_vocabulary(service.database, SYSTEM)
-    return service
+def company(settings: Settings, peopled: Path) -> Iterator[Service]:
+    copyfile(peopled, settings.data_dir / "kb.sqlite3")
+    opened = open_service(settings)
+    yield opened
+    opened.close()
 
 
 def bring(service: Service, kind: str, table: Path, name: str | Path) -> Report:

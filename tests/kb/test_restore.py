@@ -209,6 +209,24 @@ def test_a_damaged_database_gives_way_and_is_kept(service: Service, make: Make, 
     assert (Path(restored.aside) / "kb.sqlite3").read_bytes().startswith(b"nothing that SQLite knows")
 
 
+def test_a_disk_without_hard_links_keeps_copies(
+    service: Service, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = take(service, tmp_path / "b.zip")
+    make.asset()
+    service.database.close()
+
+    def cannot(_path: Path, _target: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", cannot)
+    restored = restore(service.settings, made.path, force=True)
+    assert (count(service.settings, Asset), count(replace(service.settings, data_dir=Path(restored.aside)), Asset)) == (
+        0,
+        1,
+    )
+
+
 def test_the_key_of_the_environment_stays_there(service: Service, tmp_path: Path) -> None:
     made = take(service, tmp_path / "b.zip")
     place = replace(service.settings, data_dir=tmp_path / "new")
