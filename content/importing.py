@@ -217,7 +217,7 @@ class Desk:
     def create(self, record: Record, rendered: Rendered) -> Asset:
         """A new asset with its draft; raises Invalid with every mistake of the record."""
         reading = _Fields(record, self)
-        external_id = reading.external_id()
+        external_id = reading.external_id(is_needed=False)
         asset_type = reading.choice("type", AssetType, AssetType.OTHER)
         wording = reading.wording(asset_type)
         attributes = reading.attributes(asset_type, last_try=True)
@@ -317,9 +317,9 @@ class _Fields:
     def _warn(self, code: str, message: str) -> None:
         self._desk.warnings.append(Failure(self._record.path, self._record.line, code, message))
 
-    def external_id(self) -> str:
+    def external_id(self, *, is_needed: bool = True) -> str:
         value = str(self._fields.get("external_id", "")).strip()
-        if value == NO_ID:
+        if value == NO_ID and not is_needed:
             return ""
         if not value:
             self._wrong(
