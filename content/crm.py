@@ -1,5 +1,6 @@
 """Import of deals, stage histories and use events from CSV: upserts by id, every refused row with its reason."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -29,6 +30,8 @@ from kb.users import User
 
 Put = Callable[[Session, Row], Done]
 MAX_ID_LENGTH = 120
+BREATH = 0.01
+"""Seconds between two batches in which those who wait to write get their turn: SQLite has no queue for them."""
 YEARS = range(1970, 2101)
 """Years that a deal can have to do with; others are slips of the keyboard."""
 MAX_AMOUNT = Decimal(10) ** 15
@@ -105,6 +108,7 @@ class CsvImport:
                     self._put(session, put, path, number, row)
                 self._record(session, name, before)
             progress(self.report.total)
+            time.sleep(BREATH)
         if self._left_out:
             self._warn(path, "left_out", f"{self._left_out} rows were left out, as the mapping says")
         return self.report
@@ -504,7 +508,7 @@ def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]
     batch: list[tuple[int, Row]] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == BATCH * 8:
+        if len(batch) == BATCH * 2:
             yield batch
             batch = []
     if batch:
