@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import importing, service
+from content import service
 from content.importing import Desk, Options
 from content.kinds import Handling, VersionState
 from content.models import Asset, Rendered, Version
@@ -112,7 +112,7 @@ def create(
         raise AssetExists()
     owners = given.get("owners") or _email(session, actor)
     desk = Desk(session, settings, actor, Options())
-    record = Record("request", 0, {**given, "external_id": external_id or importing.NO_ID, "owners": owners}, text)
+    record = Record("request", 0, {**given, "owners": owners}, text)
     _refuse_above_clearance(actor, given)
     asset = desk.create(record, rendered)
     draft = service.find_version(session, asset, VersionState.DRAFT)

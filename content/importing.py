@@ -26,8 +26,6 @@ from kb.errors import Invalid, KbError
 from kb.users import Outcome, Team, User
 
 BATCH = 25
-NO_ID = "\x01"
-"""Stands where an asset made in the product has no id of another system."""
 LEAST_CHINESE = 0.2
 FACET_KEYS: Mapping[str, Facet] = {
     "stages": Facet.STAGE,
@@ -319,9 +317,7 @@ class _Fields:
 
     def external_id(self, *, is_needed: bool = True) -> str:
         value = str(self._fields.get("external_id", "")).strip()
-        if value == NO_ID and not is_needed:
-            return ""
-        if not value:
+        if not value and is_needed:
             self._wrong(
                 "external_id_missing",
                 "`external_id` (or `id`) is missing: without it a second import would double the asset.",
