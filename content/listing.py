@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, literal, or_, select
+from sqlalchemy import ColumnElement, and_, literal, or_, select
 from sqlalchemy.orm import Session
 
 from content import reading, taxonomy, visibility
@@ -45,10 +45,9 @@ class BadCursor(Invalid):
     code, message = "cursor", N_("This cursor is not one of ours, or belongs to another order: begin without it.")
 
 
-_verified_at = case((Asset.verified_at > Version.published_at, Asset.verified_at), else_=Version.published_at)
 _KEYS: Mapping[Order, ColumnElement[datetime | None] | ColumnElement[str]] = {
     Order.NEW: Version.published_at.expression,
-    Order.VERIFIED: _verified_at,
+    Order.VERIFIED: reading.looked_at,
     Order.TITLE: Version.title.expression,
 }
 

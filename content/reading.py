@@ -216,16 +216,16 @@ def rows_by_publication(session: Session, ids: IntArray) -> IntArray:
     return _rows_in_order(order_by_newest(session, ids), ids)
 
 
+looked_at = case((Asset.verified_at > Version.published_at, Asset.verified_at), else_=Version.published_at)
+"""When somebody looked at a published version last: publication counts as a look."""
+
+
 def rows_by_verification(session: Session, ids: IntArray) -> IntArray:
-    """The places of these ids, looked at last first: publication counts as a look."""
-    looked_at = func.max(
-        case((Asset.verified_at > Version.published_at, Asset.verified_at), else_=Version.published_at)
-    )
+    """The places of these ids, looked at last first."""
     statement = (
         select(Asset.id)
         .join(Version, Version.asset_id == Asset.id)
         .where(Version.state == VersionState.PUBLISHED.value)
-        .group_by(Asset.id)
         .order_by(looked_at.desc(), Asset.id.desc())
     )
     ordered = np.array(session.connection().scalars(statement).all(), dtype=np.int64)
