@@ -103,11 +103,14 @@ def create(
 ) -> tuple[Draft, list[Failure]]:
     """A new asset with its draft, from the keys of a Markdown file; the author owns it where nobody is named.
 
-    Raises Invalid with every mistake, AssetExists for an id that is taken; answers warnings such as unknown tags.
+    Raises Invalid with every mistake, AssetExists for an id that is taken; answers warnings such as unknown tags. Ids of
+    other systems are given by those who import: to others a refusal would tell which hidden ones are taken.
     """
     require(actor, Permission.EDIT)
     given = {key: value for key, value in fields.items() if value not in (None, "", [])}
     external_id = str(given.get("external_id", "")).strip()
+    if external_id:
+        require(actor, Permission.IMPORT)
     if external_id and service.find_by_external_id(session, external_id) is not None:
         raise AssetExists()
     owners = given.get("owners") or _email(session, actor)

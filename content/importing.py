@@ -8,11 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from content import publishing, service, sources, taxonomy
+from content import publishing, service, sources, taxonomy, visibility
 from content.kinds import DEFAULT_HANDLING, AssetType, Facet, Handling, VersionState
 from content.models import Asset, MissingOnBoard, Rendered
 from content.service import Attributes, Wording
@@ -282,7 +282,9 @@ class Desk:
         return self._teams.get(name.strip())
 
     def asset_id(self, external_id: str) -> int | None:
-        return self._session.scalar(select(Asset.id).where(Asset.external_id == external_id))
+        """The asset of that id, as far as the actor knows of it: a hidden one is answered like none."""
+        known = or_(visibility.editable_by(self._actor), visibility.visible_to(self._actor, None))
+        return self._session.scalar(select(Asset.id).where(service.is_known_by(external_id), known))
 
     @property
     def default_owner(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.sql.base import ExecutableOption
@@ -195,11 +195,14 @@ def _attributes(asset: Asset) -> Attributes:
     )
 
 
-def find_by_external_id(session: Session, external_id: str) -> Asset | None:
+def is_known_by(external_id: str) -> ColumnElement[bool]:
     """The asset of that id; one that has none is known by its public id, under which it is exported."""
     unnamed = and_(Asset.external_id.is_(None), Asset.public_id == external_id)
-    matches = or_(Asset.external_id == external_id, unnamed)
-    return session.scalar(select(Asset).where(matches).options(*_whole()).with_for_update())
+    return or_(Asset.external_id == external_id, unnamed)
+
+
+def find_by_external_id(session: Session, external_id: str) -> Asset | None:
+    return session.scalar(select(Asset).where(is_known_by(external_id)).options(*_whole()).with_for_update())
 
 
 def get_editable(session: Session, actor: Actor, reference: str) -> Asset:

@@ -142,10 +142,31 @@ def test_every_mistake_of_a_new_asset_is_told(make: Make, sign_in: SignIn) -> No
 
 def test_an_id_that_is_taken_is_a_conflict(make: Make, sign_in: SignIn) -> None:
     make.asset("first", external_id="ONE")
-    answer = sign_in(make.user(Role.MARKETER)).post(
-        "/api/v1/assets", json={"title": "t", "text": "x", "external_id": "ONE"}
-    )
+    body = {"title": "t", "text": "x", "external_id": "ONE"}
+    answer = sign_in(make.user(Role.ADMIN)).post("/api/v1/assets", json=body)
     assert (answer.status_code, answer.json["code"]) == (409, "asset_exists")
+
+
+def test_nobody_finds_out_by_writing_what_is_hidden(make: Make, sign_in: SignIn) -> None:
+    make.asset("hidden", external_id="HIDDEN", tier=Tier.CONFIDENTIAL)
+    seen = make.asset("seen", external_id="SEEN")
+    unnamed = make.asset("made in the browser")
+    make.set_asset(unnamed, external_id=None)
+    browser = sign_in(make.user(Role.MARKETER))
+
+    def write(**more: str) -> tuple[int, str]:
+        answer = browser.post("/api/v1/assets", json={"title": "t", "text": "x", **more})
+        return answer.status_code, answer.json.get("detail", "").replace("HIDDEN", "…").replace("NOTHING", "…")
+
+    assert write(external_id="HIDDEN") == write(external_id="NOTHING")
+    assert write(external_id="HIDDEN")[0] == 403
+    assert write(translation_of="HIDDEN") == write(translation_of="NOTHING")
+    assert write(translation_of="HIDDEN")[0] == 422
+    assert write(translation_of="SEEN")[0] == 201
+    assert write(translation_of=unnamed.public_id)[0] == 201
+    with make.service.database.reading() as session:
+        sources = set(session.scalars(select(Asset.translation_of_id).where(Asset.translation_of_id.is_not(None))))
+    assert sources == {seen.id, unnamed.id}
 
 
 def test_a_draft_is_saved_on_the_revision_it_started_from_and_on_no_other(make: Make, sign_in: SignIn) -> None:
@@ -250,7 +271,7 @@ def test_a_write_with_a_key_happens_once_and_answers_alike(make: Make, sign_in: 
 
 
 def test_a_refused_write_may_be_tried_again_with_its_key(make: Make, sign_in: SignIn) -> None:
-    browser = sign_in(make.user(Role.MARKETER))
+    browser = sign_in(make.user(Role.ADMIN))
     taken = make.asset("first", external_id="ONE")
     body = {"title": "t", "text": "x", "external_id": "ONE"}
     assert browser.post("/api/v1/assets", json=body, headers={"Idempotency-Key": "k"}).status_code == 409
@@ -375,7 +396,7 @@ def test_two_who_make_the_same_at_once_are_a_conflict_and_no_crash(
     """Both looked before either wrote, as two machines on one database may."""
     make.asset("first", external_id="ONE")
     monkeypatch.setattr("content.service.find_by_external_id", lambda _session, _external_id: None)
-    browser = sign_in(make.user(Role.MARKETER))
+    browser = sign_in(make.user(Role.ADMIN))
     answer = browser.post("/api/v1/assets", json={"title": "t", "text": "x", "external_id": "ONE"})
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert count(make, Asset) == 1
