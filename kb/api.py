@@ -142,7 +142,7 @@ def write(
             done, body = acted(session)
             answer = Answer(done, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
         else:
-            parts = (request.method, request.full_path)
+            parts = (request.method, request.full_path, request.headers.get("If-Match", ""))
             asked = Request.of(key, *(part.encode() for part in parts), request.get_data())
             answer = idempotency.once(session, actor(), asked, acted)
     response = Response(answer.body, answer.status, mimetype="application/json")

@@ -270,6 +270,17 @@ def test_a_write_with_a_key_happens_once_and_answers_alike(make: Make, sign_in: 
     assert other.json["id"] != first.json["id"], "keys belong to a person"
 
 
+def test_the_revision_belongs_to_what_a_key_stands_for(make: Make, sign_in: SignIn) -> None:
+    asset = make.asset("an asset")
+    browser, path = sign_in(make.user(Role.MARKETER)), f"/api/v1/assets/{asset.public_id}/draft"
+    answers = [
+        browser.put(path, json={"text": "mine"}, headers={"If-Match": revision, "Idempotency-Key": "k"})
+        for revision in ('"0"', '"0"', '"1"')
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 422]
+    assert answers[2].json["code"] == "idempotency_key_reused"
+
+
 def test_a_refused_write_may_be_tried_again_with_its_key(make: Make, sign_in: SignIn) -> None:
     browser = sign_in(make.user(Role.ADMIN))
     taken = make.asset("first", external_id="ONE")
