@@ -109,7 +109,7 @@ def test_A66_weak_settings_are_advice(environment: Environment, variables: dict[
 @pytest.mark.parametrize(
     ("url", "readable"),
     [
-        ("sqlite:////tmp/x", False),
+        ("sqlite:////srv/x", False),
         ("postgresql+psycopg://kb@127.0.0.1/kb", False),
         ("postgresql+psycopg:///kb?host=/var/run/postgresql", False),
         ("postgresql+psycopg://kb@db.company.example/kb", True),
