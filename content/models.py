@@ -2,7 +2,19 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import JSON, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from content.kinds import AssetType, Handling, VersionState
@@ -44,6 +56,9 @@ class Asset(Base):
     held_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
     verified_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    source_checked_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]
+    is_from_field: Mapped[bool] = mapped_column(default=False, server_default=false())
     extra: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
@@ -66,6 +81,7 @@ class Version(Base):
         CheckConstraint("state = 'draft' OR digest <> ''", name="frozen_has_digest"),
         _one_version_in(VersionState.DRAFT),
         _one_version_in(VersionState.IN_REVIEW),
+        _one_version_in(VersionState.APPROVED),
         _one_version_in(VersionState.PUBLISHED),
     )
 
@@ -87,9 +103,11 @@ class Version(Base):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     frozen_at: Mapped[datetime | None]
-    publish_at: Mapped[datetime | None]
+    publish_at: Mapped[datetime | None] = mapped_column(index=True)
     published_at: Mapped[datetime | None] = mapped_column(index=True)
     is_bulk_load: Mapped[bool] = mapped_column(default=False)
+    approved_digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    is_unreviewed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     asset: Mapped[Asset] = relationship(lazy="raise", back_populates="versions")
     attachments: Mapped[list["Attachment"]] = relationship(lazy="raise", order_by="Attachment.position")
@@ -121,6 +139,55 @@ class Attachment(Base):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
 
 
+class StoredFile(Base):
+    """The bytes of attachments, once per content; `reason` says why their text could not be read."""
+
+    __tablename__ = "stored_file"
+    __table_args__ = (CheckConstraint("state IN ('waiting', 'read', 'unreadable', 'none')", name="state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    media_type: Mapped[str] = mapped_column(String(120))
+    size: Mapped[int]
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    pages: Mapped[list["FilePage"]] = relationship(
+        lazy="raise", cascade="all, delete-orphan", order_by="FilePage.number"
+    )
+
+
+class FilePage(Base):
+    """The text of one page, slide or sheet of a stored file."""
+
+    __tablename__ = "file_page"
+
+    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(300), default="")
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Conversion(Base):
+    """A document on its way to becoming an asset."""
+
+    __tablename__ = "conversion"
+    __table_args__ = (CheckConstraint("state IN ('waiting', 'done', 'failed')", name="state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"), index=True)
+    filename: Mapped[str] = mapped_column(String(255))
+    type: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    asset_id: Mapped[int | None] = mapped_column(ForeignKey("asset.id"))
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]
+
+
 class Rendered(Base):
     """Clean HTML, plain text and sections of one text, kept under the digest of what they were made from."""
 
@@ -131,6 +198,7 @@ class Rendered(Base):
     plain: Mapped[str] = mapped_column(Text)
     sections: Mapped[list[dict[str, object]]] = mapped_column(JSON)
     failed: Mapped[str] = mapped_column(String(20), default="")
+    likeness: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class AssetTag(Base):
@@ -181,6 +249,74 @@ class MissingOnBoard(Base):
     asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
     what: Mapped[str] = mapped_column(String(40), primary_key=True)
     since_on: Mapped[date] = mapped_column(Date)
+
+
+class Doubt(Base):
+    """Why an asset is unverified though its interval has not run out; a verification ends those that do not block it."""
+
+    __tablename__ = "doubt"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(40), primary_key=True)
+    about: Mapped[str] = mapped_column(String(200), primary_key=True)
+    since_at: Mapped[datetime] = mapped_column(default=clock.now)
+    blocks_verification: Mapped[bool] = mapped_column(default=False)
+
+
+class AccessChange(Base):
+    """Who may read is to become more: waits until it is cleared, while the narrower access holds."""
+
+    __tablename__ = "access_change"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'applied', 'taken_back')", name="state"),
+        Index(
+            "uq_access_change_one_waiting",
+            "asset_id",
+            unique=True,
+            sqlite_where=text("state = 'waiting'"),
+            postgresql_where=text("state = 'waiting'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    wanted: Mapped[dict[str, object]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    is_unreviewed: Mapped[bool] = mapped_column(default=False)
+    asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    asked_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]
+
+
+class PlanItem(Base):
+    """Content that is to come: what, by whom and by which day, before there is an asset or for one that is there."""
+
+    __tablename__ = "plan_item"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    title: Mapped[str] = mapped_column(String(300))
+    type: Mapped[str] = mapped_column(String(20))
+    due_on: Mapped[date] = mapped_column(Date, index=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    asset_id: Mapped[int | None] = mapped_column(ForeignKey("asset.id"), index=True)
+    note: Mapped[str] = mapped_column(Text, default="")
+    done_at: Mapped[datetime | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class CalendarAddress(Base):
+    """The secret address under which a person's calendar program reads the plan; only its hash is kept."""
+
+    __tablename__ = "calendar_address"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    used_at: Mapped[datetime | None]
 
 
 class UseEvent(Base):

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
 from content.kinds import Facet
 from kb import audit
 from kb.access import Actor, Permission, require
-from kb.db import Base
+from kb.db import Base, public_id
 
 AFTER_SALE = "after_sale"
 ALL_INDUSTRIES = "all"
@@ -30,6 +30,7 @@ class Tag(Base):
     label_zh: Mapped[str] = mapped_column(String(120))
     position: Mapped[int]
     retired_at: Mapped[datetime | None]
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("tag.id"))
 
     synonyms: Mapped[list["TagSynonym"]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
@@ -39,6 +40,22 @@ class TagSynonym(Base):
 
     tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True)
     text: Mapped[str] = mapped_column(String(120), primary_key=True)
+
+
+class TagChange(Base):
+    """A merge or retirement with all it moved, so that it can be undone within the day."""
+
+    __tablename__ = "tag_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    kind: Mapped[str] = mapped_column(String(20))
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"), index=True)
+    into_id: Mapped[int | None] = mapped_column(ForeignKey("tag.id"))
+    moved: Mapped[dict[str, object]] = mapped_column(JSON)
+    at: Mapped[datetime]
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    undone_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Permission(StrEnum):
     ACCOUNT = "account"  # one's own password, language and tokens
     EDIT = "edit"  # see drafts and the editors' library
     PUBLISH = "publish"
+    CURATE = "curate"  # vocabularies, without the stages
     IMPORT = "import"  # bring content, people and deals in
     ADMINISTER = "administer"  # people, vocabularies, parts page
     METRICS = "metrics"
@@ -51,12 +52,19 @@ _EVERYBODY = frozenset({Permission.SEARCH, Permission.USE, Permission.ACCOUNT})
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.REP: _EVERYBODY,
-    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH},
+    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE},
     Role.REVIEWER: _EVERYBODY | {Permission.EDIT},
     Role.MANAGER: _EVERYBODY,
     Role.COORDINATOR: _EVERYBODY | {Permission.EDIT},
     Role.ADMIN: _EVERYBODY
-    | {Permission.EDIT, Permission.PUBLISH, Permission.IMPORT, Permission.ADMINISTER, Permission.METRICS},
+    | {
+        Permission.EDIT,
+        Permission.PUBLISH,
+        Permission.CURATE,
+        Permission.IMPORT,
+        Permission.ADMINISTER,
+        Permission.METRICS,
+    },
 }
 
 

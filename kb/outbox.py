@@ -23,6 +23,8 @@ class WishKind(StrEnum):
     INDEX_ASSET = "index_asset"
     REBUILD_INDEX = "rebuild_index"
     EMBED_ASSET = "embed_asset"
+    READ_FILE = "read_file"
+    CONVERT_FILE = "convert_file"
 
 
 PATIENT = frozenset({WishKind.EMBED_ASSET})

@@ -8,6 +8,7 @@ import content.models
 import content.taxonomy
 import kb.audit
 import kb.login
+import kb.notices
 import kb.outbox
 import kb.sessions
 import kb.tokens
@@ -22,6 +23,7 @@ MODELS = (
     content.taxonomy,
     kb.audit,
     kb.login,
+    kb.notices,
     kb.outbox,
     kb.sessions,
     kb.tokens,

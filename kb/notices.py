@@ -1,0 +1,76 @@
+"""Notices to one person inside the product: what happened, to which object, read or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from kb import clock
+from kb.db import Base, is_postgresql
+
+
+class Notice(Base):
+    """One line for one person; `key` keeps the same thing from being told twice."""
+
+    __tablename__ = "notice"
+    __table_args__ = (UniqueConstraint("user_id", "key"), Index("ix_notice_user_read", "user_id", "read_at", "at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[int]
+    key: Mapped[str] = mapped_column(String(120))
+    details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+    read_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notice as pages show it; what it is about is looked up by whoever may see it."""
+
+    id: int
+    kind: str
+    object_id: int
+    details: dict[str, object]
+    at: datetime
+    is_read: bool
+
+
+def tell(session: Session, user_id: int, kind: str, object_id: int, key: str, **details: object) -> None:
+    """Tell a person once; the same key is never told again."""
+    insert = (postgresql if is_postgresql(session) else sqlite).insert
+    values = {
+        "user_id": user_id,
+        "kind": kind,
+        "object_id": object_id,
+        "key": key[:120],
+        "details": details,
+        "at": clock.now(),
+    }
+    session.execute(insert(Notice).values(values).on_conflict_do_nothing())
+
+
+def unread(session: Session, user_id: int) -> int:
+    return session.scalar(select(func.count()).where(Notice.user_id == user_id, Notice.read_at.is_(None))) or 0
+
+
+def list_newest(session: Session, user_id: int, limit: int = 50) -> Sequence[Told]:
+    """The newest notices of a person, unread first."""
+    rows = session.scalars(
+        select(Notice)
+        .where(Notice.user_id == user_id)
+        .order_by(Notice.read_at.is_not(None), Notice.at.desc(), Notice.id.desc())
+        .limit(limit)
+    )
+    return [Told(row.id, row.kind, row.object_id, dict(row.details), row.at, row.read_at is not None) for row in rows]
+
+
+def mark_read(session: Session, user_id: int) -> None:
+    """All of them were seen."""
+    now = clock.now()
+    for row in session.scalars(select(Notice).where(Notice.user_id == user_id, Notice.read_at.is_(None))):
+        row.read_at = now
