@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -106,7 +107,7 @@ class Version(Base):
     publish_at: Mapped[datetime | None] = mapped_column(index=True)
     published_at: Mapped[datetime | None] = mapped_column(index=True)
     is_bulk_load: Mapped[bool] = mapped_column(default=False)
-    approved_digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    approved_digest: Mapped[str] = mapped_column(String(64), default="", server_default=literal_column("''"))
     is_unreviewed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     asset: Mapped[Asset] = relationship(lazy="raise", back_populates="versions")
