@@ -1,19 +1,27 @@
-"""Publishing and withdrawing: takes effect on every surface with the commit."""
+"""Publishing, scheduling, expiring and withdrawing: takes effect on every surface with the commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import select
+import structlog
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from content import lifecycle
+from content import lifecycle, service
 from content.kinds import VersionState
 from content.lifecycle import Move
 from content.models import Asset, Version
 from kb import audit, clock
-from kb.access import Actor, Permission, require
+from kb.access import SYSTEM, Actor, Permission, require
+from kb.db import Database
 from kb.errors import N_, Conflict, Invalid
 
+LONGEST_AHEAD: Final = timedelta(days=366 * 2)
+DUE_AT_ONCE: Final = 200
+
 Gate = Callable[[Session, Version], bool]
+log = structlog.get_logger(__name__)
 
 
 class _Review:
@@ -28,16 +36,99 @@ class NotCleared(Conflict):
     code, message = "not_cleared", N_("This version has not been cleared by all its reviewers.")
 
 
+class TranslationsHeld(Conflict):
+    """A source does not go without its translations, unless somebody says why."""
+
+    code, message = (
+        "translations_published",
+        N_("Its translations are published. Withdraw them with it, or say why they stay."),
+    )
+
+
 def set_gate(gate: Gate | None) -> None:
     _Review.gate = gate
+
+
+def is_cleared(session: Session, version: Version) -> bool:
+    """Whether the gate opens for this very text."""
+    return _Review.gate is not None and _Review.gate(session, version)
 
 
 def publish(session: Session, actor: Actor, version: Version) -> None:
     """Publish a cleared version in place of the present one; raises NotCleared where the gate does not open."""
     require(actor, Permission.PUBLISH)
-    if _Review.gate is None or not _Review.gate(session, version):
+    if not is_cleared(session, version):
         raise NotCleared()
-    _replace(session, actor, version, Move.PUBLISH)
+    _replace(session, actor, version, Move.PUBLISH, unreviewed=version.is_unreviewed)
+
+
+def schedule(session: Session, actor: Actor, version: Version, at: datetime) -> None:
+    """Let a cleared version take its place at a moment to come; readers keep the present one until then."""
+    require(actor, Permission.PUBLISH)
+    if not is_cleared(session, version):
+        raise NotCleared()
+    check_moment(at)
+    version.publish_at = at
+    session.flush()
+    _trace(session, actor, "version.schedule", version, publish_at=at.isoformat())
+
+
+def check_moment(at: datetime) -> None:
+    """Raise Invalid where nothing could happen at that moment."""
+    if at <= clock.now():
+        raise Invalid(N_("That moment has passed: choose a later one, or publish now."), code="moment_passed")
+    if at > clock.now() + LONGEST_AHEAD:
+        raise Invalid(N_("That is more than two years ahead."), code="moment_too_far")
+
+
+def unschedule(session: Session, actor: Actor, version: Version) -> None:
+    """Leave a cleared version waiting without a moment."""
+    require(actor, Permission.PUBLISH)
+    if version.state != VersionState.APPROVED.value or version.publish_at is None:
+        raise lifecycle.WrongState()
+    version.publish_at = None
+    session.flush()
+    _trace(session, actor, "version.unschedule", version)
+
+
+def publish_due(database: Database) -> int:
+    """Publish what is due by the clock, each in a transaction of its own; safe on several machines at once."""
+    with database.reading() as session:
+        due = session.scalars(_due().order_by(Version.publish_at, Version.id).limit(DUE_AT_ONCE)).all()
+    return sum(_publish_due(database, version_id) for version_id in due)
+
+
+def sweep(database: Database) -> Callable[[], None]:
+    """The worker's look at what is due."""
+
+    def publish_what_is_due() -> None:
+        publish_due(database)
+
+    return publish_what_is_due
+
+
+def _due() -> Select[int]:
+    return select(Version.id).where(
+        Version.state == VersionState.APPROVED.value,
+        Version.publish_at <= clock.now(),
+    )
+
+
+def _publish_due(database: Database, version_id: int) -> bool:
+    with database.writing() as session:
+        asset_id = session.scalar(select(Version.asset_id).where(Version.id == version_id))
+        session.get(Asset, asset_id, with_for_update=True)
+        if session.scalar(_due().where(Version.id == version_id)) is None:
+            return False
+        version = session.get_one(Version, version_id, with_for_update=True)
+        if is_cleared(session, version):
+            _replace(session, SYSTEM, version, Move.PUBLISH, unreviewed=version.is_unreviewed, scheduled=True)
+            return True
+        version.publish_at = None  # somebody must look at it; asking again every second helps nobody
+        session.flush()
+        _trace(session, SYSTEM, "version.schedule_failed", version, reason=NotCleared.code)
+    log.warning("publish.not_cleared", version=version_id)
+    return False
 
 
 def load(session: Session, actor: Actor, version: Version, lacks: list[str]) -> None:
@@ -50,47 +141,81 @@ def load(session: Session, actor: Actor, version: Version, lacks: list[str]) -> 
 def _replace(session: Session, actor: Actor, version: Version, move: Move, **details: object) -> None:
     state = lifecycle.after(VersionState(version.state), move)
     now = clock.now()
-    present = session.scalar(
-        select(Version)
-        .where(Version.asset_id == version.asset_id, Version.state == VersionState.PUBLISHED.value)
-        .with_for_update()
-    )
+    present = _published(session, version.asset_id)
     if present is not None:
         present.state = lifecycle.after(VersionState.PUBLISHED, Move.SUPERSEDE).value
         session.flush()
     version.state, version.published_at, version.frozen_at = state.value, now, version.frozen_at or now
     asset = session.get_one(Asset, version.asset_id)
-    asset.withdrawn_at = None
+    asset.withdrawn_at = asset.archived_at = None
     session.flush()
-    audit.record(
-        session,
-        actor,
-        f"version.{move.value}",
-        "version",
-        version.public_id,
-        asset=asset.public_id,
-        number=version.number,
-        digest=version.digest,
-        **details,
+    _trace(session, actor, f"version.{move.value}", version, asset=asset.public_id, **details)
+
+
+def _published(session: Session, asset_id: int) -> Version | None:
+    return session.scalar(
+        select(Version)
+        .where(Version.asset_id == asset_id, Version.state == VersionState.PUBLISHED.value)
+        .with_for_update()
     )
 
 
-def withdraw(session: Session, actor: Actor, asset: Asset, reason: str) -> None:
-    """Take the published version from every reader at once."""
+def _trace(session: Session, actor: Actor, action: str, version: Version, **details: object) -> None:
+    told = {"number": version.number, "digest": version.digest, **details}
+    audit.record(session, actor, action, "version", version.public_id, **told)
+
+
+def withdraw(
+    session: Session, actor: Actor, asset: Asset, reason: str, keep_translations: str | None = ""
+) -> Sequence[str]:
+    """Take the published version from every reader at once, and its translations; answers the public ids of those.
+
+    `keep_translations` says why they stay; None refuses with TranslationsHeld where there are any, so that somebody
+    decides.
+    """
     require(actor, Permission.PUBLISH)
     cleaned = reason.strip()
     if not cleaned:
         raise Invalid(N_("Say why it is withdrawn: those who used it will ask."), code="reason_missing")
-    version = session.scalar(
-        select(Version)
-        .where(Version.asset_id == asset.id, Version.state == VersionState.PUBLISHED.value)
-        .with_for_update()
-    )
+    version = _published(session, asset.id)
     if version is None:
         raise lifecycle.WrongState()
+    translations = _published_translations(session, asset.id)
+    if translations and keep_translations is None:
+        raise TranslationsHeld(translations=len(translations))
+    kept = (keep_translations or "").strip()[:1000]
+    _withdraw(session, actor, asset, version, cleaned, **({"translations_kept": kept} if kept and translations else {}))
+    if kept:
+        return ()
+    for translation, its_version in translations:
+        _withdraw(session, actor, translation, its_version, cleaned, source=asset.public_id)
+    return [translation.public_id for translation, _ in translations]
+
+
+def published_translations(session: Session, asset_id: int) -> int:
+    """How many translations of an asset are published, whoever may see them."""
+    return len(_published_translations(session, asset_id))
+
+
+def _published_translations(session: Session, asset_id: int) -> Sequence[tuple[Asset, Version]]:
+    rows = session.execute(
+        select(Asset, Version)
+        .join(Version, Version.asset_id == Asset.id)
+        .where(Asset.translation_of_id == asset_id, Version.state == VersionState.PUBLISHED.value)
+        .order_by(Asset.id)
+        .with_for_update()
+    )
+    return [(row.Asset, row.Version) for row in rows]
+
+
+def _withdraw(session: Session, actor: Actor, asset: Asset, version: Version, reason: str, **details: object) -> None:
     version.state = lifecycle.after(VersionState.PUBLISHED, Move.WITHDRAW).value
     asset.withdrawn_at = clock.now()
     session.flush()
-    audit.record(
-        session, actor, "asset.withdraw", "asset", asset.public_id, reason=cleaned[:1000], digest=version.digest
-    )
+    told = {"reason": reason[:1000], "digest": version.digest, **details}
+    audit.record(session, actor, "asset.withdraw", "asset", asset.public_id, **told)
+
+
+def digest_now(session: Session, version: Version) -> str:
+    """The digest of what a version holds at this moment, to be compared with the one that was cleared."""
+    return service.digest(service.wording_of(version), service.files_of(session, version))

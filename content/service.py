@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
-from content import markdown
+from content import likeness, markdown
 from content.kinds import AssetType, Facet, Handling, VersionState
 from content.models import Asset, AssetAudience, AssetOwner, AssetTag, Attachment, Contribution, Rendered, Version
 from content.taxonomy import Label
@@ -96,12 +96,16 @@ def render(text: str) -> Rendered:
     try:
         made = markdown.render(text)
     except markdown.CannotRender as reason:
-        return Rendered(digest=key, html="", plain=text, sections=[], failed=reason.reason)
+        return Rendered(
+            digest=key, html="", plain=text, sections=[], failed=reason.reason, likeness=likeness.sketch(text)
+        )
     sections: list[dict[str, object]] = [
         {"anchor": s.anchor, "level": s.level, "title": s.title, "html": s.html, "plain": s.plain}
         for s in made.sections
     ]
-    return Rendered(digest=key, html=made.html, plain=made.plain, sections=sections, failed="")
+    return Rendered(
+        digest=key, html=made.html, plain=made.plain, sections=sections, failed="", likeness=likeness.sketch(made.plain)
+    )
 
 
 def check(wording: Wording) -> None:
@@ -233,20 +237,21 @@ def find_version(session: Session, asset: Asset, *states: VersionState) -> Versi
     )
 
 
-def put_draft(session: Session, actor: Actor, asset: Asset, wording: Wording, rendered: Rendered) -> Version:
-    """Write the asset's draft, new or in place of the present one; published versions are never touched."""
+def put_draft(
+    session: Session, actor: Actor, asset: Asset, wording: Wording, rendered: Rendered, like: Version | None = None
+) -> Version:
+    """Write the asset's draft, new or in place of the present one; published versions are never touched.
+
+    A new draft takes over the files of the version it goes on from: the newest one, or the one it is `like`.
+    """
     check(wording)
     keep_rendering(session, rendered)
     draft = find_version(session, asset, VersionState.DRAFT)
     if draft is None:
-        number = (session.scalar(select(func.max(Version.number)).where(Version.asset_id == asset.id)) or 0) + 1
-        draft = Version(
-            asset_id=asset.id, number=number, state=VersionState.DRAFT.value, created_by_id=actor.user_id, revision=0
-        )
-        session.add(draft)
+        draft = _new_draft(session, actor, asset, like or find_version(session, asset, *VersionState))
     draft.title, draft.text, draft.language = wording.title.strip(), wording.text, wording.language
     draft.handling, draft.nda = wording.handling.value, wording.nda
-    draft.cited_evidence, draft.digest = cited_evidence(wording.text), digest(wording, _files(session, draft))
+    draft.cited_evidence, draft.digest = cited_evidence(wording.text), digest(wording, files_of(session, draft))
     draft.rendering_digest = rendered.digest
     draft.revision += 1
     session.flush()
@@ -255,9 +260,47 @@ def put_draft(session: Session, actor: Actor, asset: Asset, wording: Wording, re
     return draft
 
 
-def _files(session: Session, version: Version) -> Sequence[tuple[str, str]]:
-    if version.id is None:
-        return ()
+def _new_draft(session: Session, actor: Actor, asset: Asset, former: Version | None) -> Version:
+    number = (session.scalar(select(func.max(Version.number)).where(Version.asset_id == asset.id)) or 0) + 1
+    draft = Version(
+        asset_id=asset.id,
+        number=number,
+        state=VersionState.DRAFT.value,
+        created_by_id=actor.user_id,
+        revision=0,
+        title="",
+        text="",
+        language="",
+        handling=Handling.INTERNAL.value,
+    )
+    session.add(draft)
+    session.flush()
+    if former is not None:
+        rows = session.scalars(
+            select(Attachment).where(Attachment.version_id == former.id).order_by(Attachment.position)
+        )
+        session.add_all(
+            Attachment(
+                version_id=draft.id,
+                position=row.position,
+                filename=row.filename,
+                media_type=row.media_type,
+                size=row.size,
+                sha256=row.sha256,
+            )
+            for row in rows.all()
+        )
+        session.flush()
+    return draft
+
+
+def wording_of(version: Version) -> Wording:
+    """What stands in a version."""
+    return Wording(version.title, version.text, version.language, Handling(version.handling), version.nda)
+
+
+def files_of(session: Session, version: Version) -> Sequence[tuple[str, str]]:
+    """Name and hash of each file that belongs to a version."""
     rows = session.execute(select(Attachment.filename, Attachment.sha256).where(Attachment.version_id == version.id))
     return [(row.filename, row.sha256) for row in rows]
 
@@ -271,6 +314,7 @@ def keep_rendering(session: Session, rendered: Rendered) -> None:
         "plain": rendered.plain,
         "sections": rendered.sections,
         "failed": rendered.failed,
+        "likeness": rendered.likeness,
     }
     session.execute(insert(Rendered).values(values).on_conflict_do_nothing())
 

@@ -18,7 +18,7 @@ import content.api
 import content.routes
 import search.api
 import search.routes
-from content import dealing, index_feed, kinds
+from content import dealing, index_feed, kinds, publishing, submission
 from kb import account, api, clock, db, health, idempotency, language, login, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.worker import Worker
@@ -71,6 +71,7 @@ def open_service(settings: Settings) -> Service:
     settings = prepare_data_dir(settings)
     database = db.bind(db.Database(settings.sqlalchemy_url))
     index_feed.install()
+    publishing.set_gate(submission.is_approved)
     engine = WhooshEngine(settings.index_dir)
     handlers = feed.handlers(database, engine)
     meaning = Meaning(
@@ -80,7 +81,11 @@ def open_service(settings: Settings) -> Service:
         settings,
         database,
         Finder(engine, meaning),
-        Worker(database, handlers, sweeps=[*feed.sweeps(database, engine), idempotency.sweep(database)]),
+        Worker(
+            database,
+            handlers,
+            sweeps=[publishing.sweep(database), *feed.sweeps(database, engine), idempotency.sweep(database)],
+        ),
         embedding.worker(database, meaning),
     )
 

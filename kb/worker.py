@@ -1,4 +1,4 @@
-"""The loop that fulfils wishes: woken by any change of the database, and a sweep a second."""
+"""The loop that fulfils wishes: woken by any change of the database, and a sweep twice a second."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from kb import outbox
 from kb.db import Database
 
 POLL_SECONDS = 0.05
-SWEEP_SECONDS = 1.0
-LISTEN_SECONDS = 1.0
+SWEEP_SECONDS = 0.5
+LISTEN_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 Sweep = Callable[[], None]
-"""Looks for rows that are due by the clock and acts on them; runs about once a second."""
+"""Looks for rows that are due by the clock and acts on them; runs about twice a second."""
 
 
 class Worker:

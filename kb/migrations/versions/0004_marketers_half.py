@@ -163,3 +163,25 @@ def upgrade() -> None:
     op.add_column('version', sa.Column('is_unreviewed', sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index(op.f('ix_version_publish_at'), 'version', ['publish_at'], unique=False)
     op.create_index('uq_version_one_approved', 'version', ['asset_id'], unique=True, sqlite_where=sa.text("state = 'approved'"), postgresql_where=sa.text("state = 'approved'"))
+    _protect_attachments()
+
+
+def _protect_attachments() -> None:
+    """What hangs on a frozen version is frozen with it."""
+    if op.get_bind().dialect.name == "sqlite":
+        for act in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER attachment_keep_{act.lower()} BEFORE {act} ON attachment "
+                "WHEN (SELECT state FROM version WHERE id = OLD.version_id) <> 'draft' "
+                "BEGIN SELECT RAISE(ABORT, 'an attachment of a frozen version cannot be changed'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION attachment_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF (SELECT state FROM version WHERE id = OLD.version_id) <> 'draft' THEN "
+        "RAISE EXCEPTION 'an attachment of a frozen version cannot be changed'; END IF; "
+        "IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER attachment_keep BEFORE UPDATE OR DELETE ON attachment FOR EACH ROW EXECUTE FUNCTION attachment_keep()"
+    )

@@ -1,0 +1,270 @@
+"""From draft to cleared: submit, take back, put aside, restore; and, while no review is set up, approval by marketers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from content import drafting, lifecycle, publishing, service, taxonomy
+from content.drafting import Draft
+from content.kinds import AssetType, VersionState
+from content.lifecycle import Move
+from content.models import Asset, Attachment, Rendered, Version
+from content.service import LACKS
+from kb import audit, clock
+from kb.access import Actor, Permission, require
+from kb.errors import N_, Conflict, Invalid, NotFound
+
+
+class Incomplete(Invalid):
+    """What reviewers and readers need is missing; `lacks` names it."""
+
+    code, message = "incomplete", N_("Something is missing before this can be submitted. It is named beside the text.")
+
+
+class InReview(Conflict):
+    """One version at a time is judged."""
+
+    code, message = "in_review", N_("A version is in review already: take it back first.")
+
+
+class OtherText(Conflict):
+    """A decision belongs to the words it was given on."""
+
+    code, message = "digest_changed", N_("The text has changed since you looked at it. Read it again, then decide.")
+
+
+class NothingNew(Conflict):
+    """The draft says what is published."""
+
+    code, message = "nothing_new", N_("The draft is the same as the published version.")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an asset stands on the way to its readers; versions that are not there are None."""
+
+    draft: Version | None
+    in_review: Version | None
+    approved: Version | None
+    published: Version | None
+    newest: Version | None
+    lacks: tuple[str, ...]
+
+    @property
+    def lacks_names(self) -> tuple[str, ...]:
+        return tuple(LACKS[what] for what in self.lacks)
+
+
+def standing(session: Session, asset: Asset) -> Standing:
+    """The asset's versions that matter now, in one query; `asset` is loaded with its tags and owners."""
+    alive = (VersionState.DRAFT, VersionState.IN_REVIEW, VersionState.APPROVED, VersionState.PUBLISHED)
+    rows = session.scalars(
+        select(Version)
+        .where(Version.asset_id == asset.id, Version.state.in_([state.value for state in alive]))
+        .order_by(Version.number)
+    ).all()
+    by_state = {row.state: row for row in rows}
+    newest = session.scalar(
+        select(Version).where(Version.asset_id == asset.id).order_by(Version.number.desc()).limit(1)
+    )
+    return Standing(
+        by_state.get(VersionState.DRAFT.value),
+        by_state.get(VersionState.IN_REVIEW.value),
+        by_state.get(VersionState.APPROVED.value),
+        by_state.get(VersionState.PUBLISHED.value),
+        newest,
+        tuple(lacks(session, asset)),
+    )
+
+
+def lacks(session: Session, asset: Asset) -> Sequence[str]:
+    """What an asset loaded with tags and owners needs before submission."""
+    known = taxonomy.load(session).by_id
+    labels = [known[row.tag_id] for row in asset.tags if row.tag_id in known]
+    return service.lacks(AssetType(asset.type), labels, [row.user_id for row in asset.owners])
+
+
+def submit(session: Session, actor: Actor, reference: str, revision: int | None = None) -> Version:
+    """Freeze the draft and hand it to review; with `revision`, only as it was seen."""
+    require(actor, Permission.EDIT)
+    asset = service.get_editable(session, actor, reference)
+    draft = service.find_version(session, asset, VersionState.DRAFT)
+    if draft is None:
+        raise lifecycle.WrongState()
+    if revision is not None and draft.revision != revision:
+        raise OtherText()
+    if missing := lacks(session, asset):
+        raise Incomplete(lacks=list(missing))
+    if service.find_version(session, asset, VersionState.IN_REVIEW) is not None:
+        raise InReview()
+    published = service.find_version(session, asset, VersionState.PUBLISHED)
+    service.check(service.wording_of(draft))
+    draft.digest = publishing.digest_now(session, draft)
+    if published is not None and published.digest == draft.digest:
+        raise NothingNew()
+    _freeze(draft, Move.SUBMIT)
+    session.flush()
+    _trace(session, actor, "version.submit", asset, draft)
+    return draft
+
+
+def _freeze(version: Version, *moves: Move) -> None:
+    state = VersionState(version.state)
+    for move in moves:
+        state = lifecycle.after(state, move)
+    version.state, version.frozen_at = state.value, version.frozen_at or clock.now()
+
+
+def take_back(session: Session, actor: Actor, reference: str) -> Version:
+    """End the wait of the version in review, else of the approved one; its text stays in the history to go on from."""
+    require(actor, Permission.EDIT)
+    asset = service.get_editable(session, actor, reference)
+    version = service.find_version(session, asset, VersionState.IN_REVIEW) or service.find_version(
+        session, asset, VersionState.APPROVED
+    )
+    if version is None:
+        raise lifecycle.WrongState()
+    _take_back(session, actor, asset, version)
+    return version
+
+
+def _take_back(session: Session, actor: Actor, asset: Asset, version: Version) -> None:
+    _freeze(version, Move.TAKE_BACK)
+    version.publish_at = None
+    session.flush()
+    _trace(session, actor, "version.take_back", asset, version)
+
+
+def approve_unreviewed(session: Session, actor: Actor, reference: str, digest: str) -> Version:
+    """Clear the version in review without reviewers, for those who may publish; the version carries the mark."""
+    require(actor, Permission.PUBLISH)
+    asset = service.get_editable(session, actor, reference)
+    version = service.find_version(session, asset, VersionState.IN_REVIEW)
+    if version is None:
+        raise lifecycle.WrongState()
+    if digest != version.digest:
+        raise OtherText()
+    former = service.find_version(session, asset, VersionState.APPROVED)
+    if former is not None:
+        _take_back(session, actor, asset, former)
+    _freeze(version, Move.APPROVE)
+    version.approved_digest, version.is_unreviewed = version.digest, True
+    session.flush()
+    _trace(session, actor, "version.approve_unreviewed", asset, version)
+    return version
+
+
+def is_approved(session: Session, version: Version) -> bool:
+    """The gate while no review is set up: approved, and still the very text that was."""
+    return (
+        version.state == VersionState.APPROVED.value
+        and version.approved_digest == version.digest
+        and publishing.digest_now(session, version) == version.approved_digest
+    )
+
+
+def get_approved(session: Session, actor: Actor, reference: str) -> Version:
+    """The cleared version of an editable asset, locked; WrongState where there is none."""
+    require(actor, Permission.PUBLISH)
+    asset = service.get_editable(session, actor, reference)
+    version = service.find_version(session, asset, VersionState.APPROVED)
+    if version is None:
+        raise lifecycle.WrongState()
+    return version
+
+
+def publish(session: Session, actor: Actor, reference: str, at: datetime | None = None) -> Version:
+    """Publish the cleared version now, or at a moment to come."""
+    version = get_approved(session, actor, reference)
+    if at is None:
+        publishing.publish(session, actor, version)
+    else:
+        publishing.schedule(session, actor, version, at)
+    return version
+
+
+def unschedule(session: Session, actor: Actor, reference: str) -> Version:
+    version = get_approved(session, actor, reference)
+    publishing.unschedule(session, actor, version)
+    return version
+
+
+def restore(session: Session, actor: Actor, reference: str, number: int) -> Draft:
+    """An older text as the new draft; the present draft is put aside into the history first, so that nothing is lost."""
+    require(actor, Permission.EDIT)
+    asset = service.get_editable(session, actor, reference)
+    old = session.scalar(select(Version).where(Version.asset_id == asset.id, Version.number == number))
+    if old is None:
+        raise NotFound()
+    draft = service.find_version(session, asset, VersionState.DRAFT)
+    if draft is old:
+        raise lifecycle.WrongState()
+    if draft is not None:
+        _put_aside(session, actor, asset, draft)
+    fresh = service.put_draft(session, actor, asset, service.wording_of(old), _rendering(session, old), like=old)
+    fresh.note = ""
+    session.flush()
+    _trace(session, actor, "version.restore", asset, fresh, restored=old.number)
+    return drafting.get_draft(session, actor, asset.public_id)
+
+
+def _rendering(session: Session, version: Version) -> Rendered:
+    kept = session.get(Rendered, version.rendering_digest)
+    assert kept is not None
+    session.expunge(kept)
+    return kept
+
+
+def _put_aside(session: Session, actor: Actor, asset: Asset, draft: Version) -> None:
+    draft.digest = publishing.digest_now(session, draft)
+    _freeze(draft, Move.SUBMIT, Move.TAKE_BACK)
+    session.flush()
+    _trace(session, actor, "version.put_aside", asset, draft)
+
+
+def archive(session: Session, actor: Actor, reference: str, reason: str) -> Asset:
+    """Retire an asset: withdrawn from readers where it is published, and off the lists of work; found again by its filter."""
+    require(actor, Permission.PUBLISH)
+    asset = service.get_editable(session, actor, reference)
+    for state in (VersionState.IN_REVIEW, VersionState.APPROVED):
+        version = service.find_version(session, asset, state)
+        if version is not None:
+            _take_back(session, actor, asset, version)
+    if service.find_version(session, asset, VersionState.PUBLISHED) is not None:
+        publishing.withdraw(session, actor, asset, reason)
+    asset.archived_at = clock.now()
+    session.flush()
+    audit.record(session, actor, "asset.archive", "asset", asset.public_id, reason=reason.strip()[:1000])
+    return asset
+
+
+def revive(session: Session, actor: Actor, reference: str) -> Asset:
+    """Back from the archive to the lists of work; readers see it again only by a new publication."""
+    require(actor, Permission.PUBLISH)
+    asset = service.get_editable(session, actor, reference)
+    if asset.archived_at is None:
+        raise lifecycle.WrongState()
+    asset.archived_at = None
+    session.flush()
+    audit.record(session, actor, "asset.revive", "asset", asset.public_id)
+    return asset
+
+
+def _trace(session: Session, actor: Actor, action: str, asset: Asset, version: Version, **details: object) -> None:
+    told: Mapping[str, object] = {
+        "asset": asset.public_id,
+        "number": version.number,
+        "digest": version.digest,
+        **details,
+    }
+    audit.record(session, actor, action, "version", version.public_id, **told)
+
+
+def attachments_of(session: Session, version: Version) -> Sequence[Attachment]:
+    """The files of a version in their order."""
+    return session.scalars(
+        select(Attachment).where(Attachment.version_id == version.id).order_by(Attachment.position)
+    ).all()
