@@ -1,13 +1,16 @@
 """Writing an asset's draft from outside: made new, read with its revision, saved only on the revision it started from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ExecutableOption
 
-from content import service
+from content import comparing, service
+from content.comparing import Comparison
 from content.importing import Desk, Options
 from content.kinds import Handling, VersionState
 from content.models import Asset, Rendered, Version
@@ -49,6 +52,15 @@ class VersionLine:
     created_by: str
     published_at: datetime | None
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A text that holds both changes; `lost` of one's own found no place in it."""
+
+    text: str
+    lost: int
+    comparison: Comparison
 
 
 class StaleDraft(Conflict):
@@ -145,14 +157,20 @@ def get_version(session: Session, actor: Actor, reference: str, number: int) -> 
     return _line(version, users.list_names(session, author)), version.text
 
 
-def _editable(session: Session, actor: Actor, reference: str) -> Asset:
-    """Without a lock: reading waits for nobody."""
-    is_it = (
-        Asset.external_id == reference.removeprefix(EXTERNAL)
-        if reference.startswith(EXTERNAL)
-        else Asset.public_id == reference
-    )
-    asset = session.scalar(select(Asset).where(is_it, editable_by(actor)))
+def is_reference(reference: str) -> ColumnElement[bool]:
+    """The asset of that public id, or of `external:` and its id."""
+    if reference.startswith(EXTERNAL):
+        return Asset.external_id == reference.removeprefix(EXTERNAL)
+    return Asset.public_id == reference
+
+
+def load_editable(session: Session, actor: Actor, reference: str) -> Asset:
+    """With tags, owners and audience, and without a lock: reading waits for nobody."""
+    return _editable(session, actor, reference, *service.whole())
+
+
+def _editable(session: Session, actor: Actor, reference: str, *options: ExecutableOption) -> Asset:
+    asset = session.scalar(select(Asset).where(is_reference(reference), editable_by(actor)).options(*options))
     if asset is None:
         raise NotFound()
     return asset
@@ -204,3 +222,13 @@ def wording_of(draft: Draft, changes: Mapping[str, object]) -> Wording:
     """The draft with some of its parts changed."""
     base = Wording(draft.title, draft.text, draft.language, draft.handling, draft.nda)
     return replace(base, **changes)  # type: ignore[arg-type]  # the edge has checked them
+
+
+def merge(theirs: Draft, mine: Wording, base: str) -> Merged:
+    """Both texts as one, and where they differ; without what both started from, nothing can be merged."""
+    found = comparing.merge(base, mine.text, theirs.text) if base else comparing.Merge(theirs.text, 1)
+    return Merged(found.text, found.lost, comparing.compare(theirs.text, mine.text))
+
+
+def is_language(word: str) -> bool:
+    return re.fullmatch(r"[a-z]{2,3}", word) is not None

@@ -3,7 +3,7 @@
 import secrets
 
 from flask import Response, jsonify, redirect, render_template, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -49,8 +49,15 @@ def asset(reference: str) -> str | tuple[str, int]:
         may_verify=may_verify,
         judgement=judgement,
         search_id=search_id,
-        may_withdraw=editable and actor().may(Permission.PUBLISH),
+        is_editable=editable,
+        linked_version=_linked_version(page.asset.version_number),
     )
+
+
+def _linked_version(current: int) -> str:
+    """The number of another version that a link named, for saying that this one counts."""
+    number = request.args.get("version", "")
+    return number if number.isdecimal() and len(number) < 10 and int(number) != current else ""
 
 
 def _note_view(reference: str, search_id: str) -> None:
@@ -117,9 +124,22 @@ def verify(reference: str) -> AnyResponse:
 def withdraw(reference: str) -> AnyResponse:
     with writing() as db:
         found = service.get_editable(db, actor(), reference)
-        publishing.withdraw(db, actor(), found, request.form.get("reason", ""))
-    done(gettext("Withdrawn: no reader finds it any more."))
+        reason, keep = request.form.get("reason", ""), request.form.get("keep_translations", "")
+        with_it = publishing.withdraw(db, actor(), found, reason, keep)
+    done(_withdrawn(len(with_it)))
     return redirect(url_for("content.library_page"))
+
+
+def _withdrawn(translations: int) -> str:
+    if not translations:
+        return str(gettext("Withdrawn: no reader finds it any more."))
+    return str(
+        ngettext(
+            "Withdrawn with %(num)s translation: no reader finds them any more.",
+            "Withdrawn with %(num)s translations: no reader finds them any more.",
+            translations,
+        )
+    )
 
 
 @area.get("/library", needs=Permission.EDIT, endpoint="library_page")

@@ -32,6 +32,7 @@ LACKS = {
     "owner": N_("owner"),
     "industry": N_("industry"),
     "pain_point": N_("pain point"),
+    "fill_in": N_("places still to be filled in"),
 }
 
 
@@ -206,7 +207,7 @@ def is_known_by(external_id: str) -> ColumnElement[bool]:
 
 
 def find_by_external_id(session: Session, external_id: str) -> Asset | None:
-    return session.scalar(select(Asset).where(is_known_by(external_id)).options(*_whole()).with_for_update())
+    return session.scalar(select(Asset).where(is_known_by(external_id)).options(*whole()).with_for_update())
 
 
 def get_editable(session: Session, actor: Actor, reference: str) -> Asset:
@@ -216,13 +217,14 @@ def get_editable(session: Session, actor: Actor, reference: str) -> Asset:
         if reference.startswith("external:")
         else Asset.public_id == reference
     )
-    asset = session.scalar(select(Asset).where(matches, editable_by(actor)).options(*_whole()).with_for_update())
+    asset = session.scalar(select(Asset).where(matches, editable_by(actor)).options(*whole()).with_for_update())
     if asset is None:
         raise NotFound()
     return asset
 
 
-def _whole() -> Sequence[ExecutableOption]:
+def whole() -> Sequence[ExecutableOption]:
+    """Load tags, owners and audience with an asset."""
     return selectinload(Asset.tags), selectinload(Asset.owners), selectinload(Asset.audience)
 
 

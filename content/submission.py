@@ -7,12 +7,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import drafting, lifecycle, publishing, service, taxonomy
+from content import drafting, lifecycle, publishing, section_templates, service, taxonomy
 from content.drafting import Draft
 from content.kinds import AssetType, VersionState
 from content.lifecycle import Move
 from content.models import Asset, Attachment, Rendered, Version
-from content.service import LACKS
 from kb import audit, clock
 from kb.access import Actor, Permission, require
 from kb.errors import N_, Conflict, Invalid, NotFound
@@ -53,10 +52,6 @@ class Standing:
     newest: Version | None
     lacks: tuple[str, ...]
 
-    @property
-    def lacks_names(self) -> tuple[str, ...]:
-        return tuple(LACKS[what] for what in self.lacks)
-
 
 def standing(session: Session, asset: Asset) -> Standing:
     """The asset's versions that matter now, in one query; `asset` is loaded with its tags and owners."""
@@ -87,6 +82,11 @@ def lacks(session: Session, asset: Asset) -> Sequence[str]:
     return service.lacks(AssetType(asset.type), labels, [row.user_id for row in asset.owners])
 
 
+def lacking(found: Standing, text: str) -> Sequence[str]:
+    """What is missing, the places of a template that are still to be filled in included."""
+    return [*found.lacks, *(["fill_in"] if section_templates.is_unfilled(text) else [])]
+
+
 def submit(session: Session, actor: Actor, reference: str, revision: int | None = None) -> Version:
     """Freeze the draft and hand it to review; with `revision`, only as it was seen."""
     require(actor, Permission.EDIT)
@@ -96,8 +96,9 @@ def submit(session: Session, actor: Actor, reference: str, revision: int | None 
         raise lifecycle.WrongState()
     if revision is not None and draft.revision != revision:
         raise OtherText()
-    if missing := lacks(session, asset):
-        raise Incomplete(lacks=list(missing))
+    missing = [*lacks(session, asset), *(["fill_in"] if section_templates.is_unfilled(draft.text) else [])]
+    if missing:
+        raise Incomplete(lacks=missing)
     if service.find_version(session, asset, VersionState.IN_REVIEW) is not None:
         raise InReview()
     published = service.find_version(session, asset, VersionState.PUBLISHED)
@@ -261,6 +262,10 @@ def _trace(session: Session, actor: Actor, action: str, asset: Asset, version: V
         **details,
     }
     audit.record(session, actor, action, "version", version.public_id, **told)
+
+
+def translations_published(session: Session, asset: Asset) -> int:
+    return publishing.published_translations(session, asset.id)
 
 
 def attachments_of(session: Session, version: Version) -> Sequence[Attachment]:

@@ -15,10 +15,12 @@ from flask_bootstrap import Bootstrap5
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import content.api
+import content.editor_routes
+import content.history_routes
 import content.routes
 import search.api
 import search.routes
-from content import dealing, index_feed, kinds, publishing, submission
+from content import alike, dealing, index_feed, kinds, publishing, submission
 from kb import account, api, clock, db, health, idempotency, language, login, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.worker import Worker
@@ -84,7 +86,12 @@ def open_service(settings: Settings) -> Service:
         Worker(
             database,
             handlers,
-            sweeps=[publishing.sweep(database), *feed.sweeps(database, engine), idempotency.sweep(database)],
+            sweeps=[
+                publishing.sweep(database),
+                *feed.sweeps(database, engine),
+                idempotency.sweep(database),
+                alike.sweep(database),
+            ],
         ),
         embedding.worker(database, meaning),
     )
@@ -112,6 +119,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         api.area,
         health.area,
         content.routes.area,
+        content.editor_routes.area,
+        content.history_routes.area,
         content.api.area,
         search.routes.area,
         search.api.area,
@@ -166,6 +175,7 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
 def _teach_templates(app: Flask) -> None:
     app.jinja_env.filters["moment"] = lambda at: format_datetime(at, "yyyy-MM-dd HH:mm")
     app.jinja_env.filters["ago"] = _ago
+    app.jinja_env.filters["translated"] = lambda text: str(gettext(text))
     app.jinja_env.filters["day"] = lambda at: format_datetime(at, "yyyy-MM-dd")
     app.jinja_env.filters["money"] = _money
     names = {

@@ -10,7 +10,7 @@ from kb.access import Permission
 from kb.db import reading, writing
 from kb.errors import Invalid
 from kb.web import Area, actor, wants_fragment
-from search import log, service, upkeep
+from search import duplicates, log, service, upkeep
 from search.query import FACETS, Mode, Query, Sort
 from search.service import Finder, SearchPage
 
@@ -97,6 +97,15 @@ def similar(reference: str) -> str:
     with reading() as session:
         found = service.similar(session, _finder(), actor(), deal, reference)
     template = "search/_similar.html" if wants_fragment() else "search/similar.html"
+    return render_template(template, found=found)
+
+
+@area.get("/assets/<reference>/alike", needs=Permission.EDIT)
+def alike(reference: str) -> str:
+    """What in the library says the same as this draft: a page of its own, and a part of the editor."""
+    with reading() as session:
+        found = duplicates.find(session, _finder(), actor(), reference)
+    template = "search/_alike.html" if wants_fragment() else "search/alike.html"
     return render_template(template, found=found)
 
 
