@@ -25,18 +25,21 @@ def is_editable(session: Session, actor: Actor, asset_id: int) -> bool:
     return session.scalar(select(Asset.id).where(Asset.id == asset_id, editable_by(actor))) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which assets the list shows: by words of title or id, by the newest version's state, archived ones or the others."""
+
+    words: str = ""
+    state: VersionState | None = None
+    archived: bool = False
+
+
 def list_rows(
-    session: Session,
-    actor: Actor,
-    *,
-    words: str = "",
-    state: VersionState | None = None,
-    limit: int = 50,
-    offset: int = 0,
+    session: Session, actor: Actor, shown: Filter = Filter(), *, limit: int = 50, offset: int = 0
 ) -> LibraryPage:
     """Assets the actor may edit, changed last first, in a constant number of queries."""
     require(actor, Permission.EDIT)
-    statement = _newest(actor, words, state)
+    statement = _newest(actor, shown)
     total = (
         session.scalar(
             select(func.count()).select_from(statement.with_only_columns(Asset.id).order_by(None).subquery())
@@ -64,23 +67,23 @@ def list_rows(
 def count_states(session: Session, actor: Actor) -> list[tuple[VersionState, int]]:
     """How many assets the actor may edit have their newest version in which state, in the order of a version's life."""
     require(actor, Permission.EDIT)
-    newest = _newest(actor, "", None).with_only_columns(Version.state, func.count()).group_by(Version.state)
+    newest = _newest(actor, Filter()).with_only_columns(Version.state, func.count()).group_by(Version.state)
     counts = {state: count for state, count in session.execute(newest.options())}  # noqa: C416  # rows are not pairs to mypy
     return [(state, counts[state.value]) for state in VersionState if counts.get(state.value)]
 
 
-def _newest(actor: Actor, words: str, state: VersionState | None) -> Select[Asset, Version]:
+def _newest(actor: Actor, shown: Filter) -> Select[Asset, Version]:
     last = select(func.max(Version.number)).where(Version.asset_id == Asset.id).correlate(Asset).scalar_subquery()
     statement = (
         select(Asset, Version)
         .join(Version, and_(Version.asset_id == Asset.id, Version.number == last))
-        .where(editable_by(actor))
+        .where(editable_by(actor), Asset.archived_at.is_not(None) if shown.archived else Asset.archived_at.is_(None))
         .options(selectinload(Asset.tags), selectinload(Asset.owners), defer(Version.text, raiseload=True))
     )
-    if state is not None:
-        statement = statement.where(Version.state == state.value)
-    if words.strip():
-        pattern = f"%{escape_like(words.strip())}%"
+    if shown.state is not None:
+        statement = statement.where(Version.state == shown.state.value)
+    if shown.words.strip():
+        pattern = f"%{escape_like(shown.words.strip())}%"
         statement = statement.where(
             or_(Version.title.ilike(pattern, escape="\\"), Asset.external_id.ilike(pattern, escape="\\"))
         )

@@ -7,7 +7,7 @@ from flask_babel import gettext, ngettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import activity, dealing, library, publishing, reading, service, usage, verifying
+from content import activity, dealing, editing, library, publishing, reading, service, usage, verifying
 from content.api import EventBody
 from content.deals import DealContext
 from content.kinds import UseKind, VersionState
@@ -146,11 +146,14 @@ def _withdrawn(translations: int) -> str:
 def library_page() -> str:
     words = request.args.get("words", "")[:200]
     state = request.args.get("state", "")
+    archived = request.args.get("archived") == "1"
     offset = max(0, request.args.get("offset", 0, type=int))
     chosen = VersionState(state) if state in set(VersionState) else None
     with reading_session() as db:
-        found = library.list_rows(db, actor(), words=words, state=chosen, limit=PAGE, offset=min(offset, 1_000_000))
-    kept = {"words": words, "state": chosen.value if chosen else ""}
+        shown = library.Filter(words=words, state=chosen, archived=archived)
+        found = library.list_rows(db, actor(), shown, limit=PAGE, offset=min(offset, 1_000_000))
+        offered = editing.choices(db)
+    kept = {"words": words, "state": chosen.value if chosen else "", "archived": "1" if archived else None}
     links = {
         "previous": dealing.link("content.library_page", **kept, offset=max(0, offset - PAGE)) if offset else None,
         "next": dealing.link("content.library_page", **kept, offset=offset + PAGE)
@@ -164,6 +167,9 @@ def library_page() -> str:
         words=words,
         state=chosen,
         states=list(VersionState),
+        archived=archived,
+        labels=editing.labels_by_facet(offered.words),
+        choices=offered,
         page_links=links,
     )
 

@@ -15,6 +15,7 @@ from flask_bootstrap import Bootstrap5
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import content.api
+import content.board_routes
 import content.editor_routes
 import content.history_routes
 import content.routes
@@ -119,6 +120,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         api.area,
         health.area,
         content.routes.area,
+        content.board_routes.area,
         content.editor_routes.area,
         content.history_routes.area,
         content.api.area,
