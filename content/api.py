@@ -272,12 +272,18 @@ class UsageShown(Shown):
 
 
 class WithdrawBody(Strict):
+    """Published translations go with it, unless `keep_translations` says why they stay."""
+
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    keep_translations: Annotated[str, Field(max_length=1000)] = ""
 
 
 class WithdrawnShown(Shown):
+    """`translations` were withdrawn with it."""
+
     id: str
     withdrawn: bool
+    translations: list[str] = []
 
 
 class VerifiedShown(Shown):
@@ -449,8 +455,8 @@ def withdraw(reference: str, json: WithdrawBody) -> Response:
 
     def act(db: Any) -> WithdrawnShown:
         found = service.get_editable(db, actor(), reference)
-        publishing.withdraw(db, actor(), found, json.reason)
-        return WithdrawnShown(id=found.public_id, withdrawn=True)
+        with_it = publishing.withdraw(db, actor(), found, json.reason, json.keep_translations)
+        return WithdrawnShown(id=found.public_id, withdrawn=True, translations=list(with_it))
 
     return write(act)
 

@@ -189,9 +189,13 @@ def _page(session: Session, asset: Asset, published: int | None, number: int) ->
     )
 
 
-def get_changes(session: Session, actor: Actor, reference: str, before: int, after: int, view: View) -> Changes:
-    """What changed between two versions of one asset."""
-    asset, published, _ = _asset(session, actor, reference)
+def get_changes(
+    session: Session, actor: Actor, reference: str, before: int | None, after: int | None, view: View
+) -> Changes:
+    """What changed between two versions of one asset: those named, else from what readers have to the newest."""
+    asset, published, total = _asset(session, actor, reference)
+    after = after or total
+    before = before or (published if published and published < after else max(1, after - 1))
     old, new = _page(session, asset, published, before), _page(session, asset, published, after)
     numbers = session.scalars(
         select(Version.number).where(Version.asset_id == asset.id).order_by(Version.number.desc())

@@ -34,29 +34,33 @@ def versions(reference: str) -> str:
     return render_template("content/versions.html", history=found, page_links=links)
 
 
+@area.get("/assets/<reference>/history/<number>", needs=Permission.EDIT)
+def version(reference: str, number: str) -> str:
+    """One version as it was, for editors; it says when it is not the one that counts."""
+    with reading_session() as db:
+        found = history.get_version(db, actor(), reference, _number(number))
+    return render_template("content/version.html", found=found)
+
+
 @area.get("/assets/<reference>/versions/<number>", needs=Permission.SEARCH)
-def version(reference: str, number: str) -> str | AnyResponse:
-    """For editors the version as it was; a reader is led to the one that counts, and told so."""
+def link(reference: str, number: str) -> AnyResponse:
+    """A link to a version leads readers to the one that counts, and tells them so; editors to the version meant."""
     wanted = _number(number)
-    if actor().may(Permission.EDIT) and _is_editable(reference):
-        with reading_session() as db:
-            return render_template("content/version.html", found=history.get_version(db, actor(), reference, wanted))
     with reading_session() as db:
         asset = reading.get_visible(db, actor(), dealing.chosen(), reference)
-    told = {} if wanted == asset.version_number else {"version": wanted}
-    return redirect(dealing.link("content.asset", reference=asset.public_id, **told))
-
-
-def _is_editable(reference: str) -> bool:
-    with reading_session() as db:
-        return library.is_editable_reference(db, actor(), reference)
+        is_editable = actor().may(Permission.EDIT) and library.is_editable(db, actor(), asset.id)
+    if wanted == asset.version_number:
+        return redirect(dealing.link("content.asset", reference=asset.public_id))
+    if is_editable:
+        return redirect(dealing.link("content_versions.version", reference=asset.public_id, number=wanted))
+    return redirect(dealing.link("content.asset", reference=asset.public_id, version=wanted))
 
 
 @area.get("/assets/<reference>/compare", needs=Permission.EDIT)
 def compare(reference: str) -> str:
     """Two versions side by side: as they read, or their source."""
     view = View.RENDERED if request.args.get("view") == View.RENDERED else View.SOURCE
-    before, after = _number(request.args.get("before", "")), _number(request.args.get("after", ""))
+    before, after = (_number(request.args[name]) if request.args.get(name) else None for name in ("before", "after"))
     with reading_session() as db:
         found = history.get_changes(db, actor(), reference, before, after, view)
     return render_template("content/compare.html", found=found)

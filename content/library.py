@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
-from content import drafting, service, taxonomy
+from content import service, taxonomy
 from content.kinds import AssetType, VersionState
 from content.models import Asset, Version
 from content.service import LACKS, LibraryRow
@@ -113,8 +113,3 @@ def _row(
         is_live=service.is_live(asset, states),
         lacks=tuple(LACKS[what] for what in lacks),
     )
-
-
-def is_editable_reference(session: Session, actor: Actor, reference: str) -> bool:
-    """The same by public id, or by `external:` and its id."""
-    return session.scalar(select(Asset.id).where(drafting.is_reference(reference), editable_by(actor))) is not None

@@ -230,6 +230,8 @@ def archive(session: Session, actor: Actor, reference: str, reason: str) -> Asse
     """Retire an asset: withdrawn from readers where it is published, and off the lists of work; found again by its filter."""
     require(actor, Permission.PUBLISH)
     asset = service.get_editable(session, actor, reference)
+    if not reason.strip():
+        raise Invalid(N_("Say why it is archived: others will ask."), code="reason_missing")
     for state in (VersionState.IN_REVIEW, VersionState.APPROVED):
         version = service.find_version(session, asset, state)
         if version is not None:

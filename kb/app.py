@@ -18,6 +18,7 @@ import content.api
 import content.board_routes
 import content.editor_routes
 import content.history_routes
+import content.publishing_api
 import content.routes
 import search.api
 import search.routes
@@ -124,6 +125,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.editor_routes.area,
         content.history_routes.area,
         content.api.area,
+        content.publishing_api.area,
         search.routes.area,
         search.api.area,
     ):

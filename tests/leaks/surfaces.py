@@ -93,6 +93,15 @@ def _withdraw_api(browser: Browser, reference: str, _deal: str) -> TestResponse:
     return browser.post(f"/api/v1/assets/{quote(reference, safe='')}/withdraw", json={"reason": " "})
 
 
+def _post(pattern: str, **fields: str) -> Call:
+    """A form, with values that are refused just before they would take effect."""
+    return lambda browser, reference, _deal: browser.post(pattern.format(quote(reference, safe="")), data=fields)
+
+
+def _post_json(pattern: str, **fields: object) -> Call:
+    return lambda browser, reference, _deal: browser.post(pattern.format(quote(reference, safe="")), json=fields)
+
+
 INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "static", Kind.PUBLIC, None),
     Surface("GET", "bootstrap.static", Kind.PUBLIC, None),
@@ -136,6 +145,182 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "search_api.search", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "content.library_page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "content.pick_deal", Kind.DEALS, Permission.SEARCH),
+    Surface("GET", "search.alike", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/alike")),
+    Surface("GET", "content_editor.new", Kind.NO_ASSET, Permission.EDIT),
+    Surface("POST", "content_editor.begin", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("POST", "content_editor.preview", Kind.NO_ASSET, Permission.EDIT),
+    Surface("GET", "content_editor.edit", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/edit")),
+    Surface(
+        "POST",
+        "content_editor.save",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/edit", revision="999999", title="x", text="x", handling="spoken"),
+        412,
+        1,
+    ),
+    Surface(
+        "POST",
+        "content_editor.facts",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/facts", tag="999999999"),
+        422,
+        1,
+    ),
+    Surface(
+        "POST",
+        "content_editor.tie",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/translation-of", source="nowhere"),
+        422,
+        1,
+    ),
+    Surface(
+        "POST",
+        "content_editor.access",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/access", unlock_stage="999999999"),
+        422,
+        1,
+    ),
+    Surface(
+        "POST",
+        "content_editor.clear_access",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post("/assets/{}/access/clear"),
+        409,
+        1,
+    ),
+    Surface(
+        "POST", "content_editor.keep_access", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/access/keep"), 409, 1
+    ),
+    Surface(
+        "POST",
+        "content_editor.submit",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/submit", revision="999999"),
+        409,
+        1,
+    ),
+    Surface("POST", "content_editor.take_back", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/take-back"), 409, 1),
+    Surface(
+        "POST",
+        "content_editor.approve",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post("/assets/{}/approve", digest="x"),
+        409,
+        1,
+    ),
+    Surface("POST", "content_editor.publish", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/publish"), 409, 1),
+    Surface(
+        "POST", "content_editor.unschedule", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/unschedule"), 409, 1
+    ),
+    Surface(
+        "POST",
+        "content_editor.archive",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post("/assets/{}/archive", reason=" "),
+        422,
+        1,
+    ),
+    Surface("POST", "content_editor.revive", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/revive"), 409, 1),
+    Surface("GET", "content_versions.versions", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/versions")),
+    Surface("GET", "content_versions.link", Kind.READS_ONE, Permission.SEARCH, _get("/assets/{}/versions/1"), 302),
+    Surface("GET", "content_versions.compare", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/compare")),
+    Surface("GET", "content_versions.source", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/source-changes"), 404),
+    Surface(
+        "POST",
+        "content_versions.restore",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/restore", version="999999"),
+        404,
+        1,
+    ),
+    Surface("GET", "content_versions.version", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/history/1")),
+    Surface("GET", "content_board.page", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("POST", "content_board.preview", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("POST", "content_board.apply", Kind.LISTS_EDITABLE, Permission.EDIT, audit=1),
+    Surface(
+        "POST",
+        "publishing_api.submit",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post_json("/api/v1/assets/{}/submit", revision=999_999),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.take_back",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post_json("/api/v1/assets/{}/take-back"),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.approve",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/approve", digest="f" * 64),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.publish",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/publish"),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.unschedule",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/unschedule"),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.restore",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post_json("/api/v1/assets/{}/restore", version=999_999),
+        404,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.archive",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/archive", reason=" "),
+        422,
+        1,
+    ),
+    Surface(
+        "POST",
+        "publishing_api.revive",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/revive"),
+        409,
+        1,
+    ),
+    Surface("POST", "publishing_api.many", Kind.LISTS_EDITABLE, Permission.EDIT, audit=1),
 )
 
 COMMANDS: dict[str, Kind] = {
