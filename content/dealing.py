@@ -16,7 +16,9 @@ from kb.web import SAFE_METHODS, actor, is_api, safe_next, wants_fragment
 PARAMETER = "deal"
 LAST = "last_deal"
 MAX_REFERENCE = 120
-AREAS = frozenset({"search", "content", "account"})
+AREAS = frozenset(
+    {"search", "content", "content_editor", "content_versions", "content_board", "content_files", "account"}
+)
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""
 
 

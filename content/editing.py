@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import access_changes, drafting, reading, section_templates, service, submission, taxonomy, visibility
+from content import access_changes, drafting, reading, service, submission, taxonomy, visibility
 from content.access_changes import Access
 from content.drafting import Draft
 from content.kinds import DEFAULT_HANDLING, AssetType, Facet, VersionState
@@ -73,10 +73,6 @@ class EditorPage:
     @property
     def has_draft(self) -> bool:
         return self.draft.revision > 0
-
-    @property
-    def is_empty_template(self) -> bool:
-        return section_templates.is_unfilled(self.draft.text)
 
 
 @dataclass(frozen=True, slots=True)

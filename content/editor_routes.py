@@ -1,6 +1,6 @@
 """Pages of those who write: the editor, new assets, and every step from a draft to its readers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from flask import current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import access_changes, dealing, drafting, editing, section_templates, service, submission
+from content import access_changes, dealing, drafting, editing, files, section_templates, service, submission
 from content.access_changes import Access
 from content.drafting import StaleDraft
 from content.editing import Choices, Facts
@@ -65,10 +65,11 @@ def edit(reference: str) -> str:
     with reading_session() as db:
         page = editing.get_page(db, actor(), reference)
         offered = editing.choices(db)
-    return _editor(page, offered)
+        attached = files.list_of_newest(db, actor(), reference)
+    return _editor(page, offered, attached)
 
 
-def _editor(page: editing.EditorPage, offered: Choices, **more: Any) -> str:
+def _editor(page: editing.EditorPage, offered: Choices, attached: Sequence[files.FileLine], **more: Any) -> str:
     return render_template(
         "content/editor.html",
         page=page,
@@ -78,7 +79,7 @@ def _editor(page: editing.EditorPage, offered: Choices, **more: Any) -> str:
         handlings=list(Handling),
         tiers=[tier for tier in Tier if tier.rank <= actor().clearance.rank],
         languages=LANGUAGES,
-        unfilled=page.is_empty_template,
+        files=attached,
         **more,
     )
 
@@ -105,6 +106,7 @@ def _refused(reference: str, wording: Wording, text: str) -> str:
     with reading_session() as db:
         page = editing.get_page(db, actor(), reference)
         offered = editing.choices(db)
+        attached = files.list_of_newest(db, actor(), reference)
     typed = replace(
         page.draft,
         title=wording.title,
@@ -113,7 +115,9 @@ def _refused(reference: str, wording: Wording, text: str) -> str:
         handling=wording.handling,
         nda=wording.nda,
     )
-    return _editor(replace(page, draft=typed), offered, wrong=[("title" if not wording.title else "text", text)])
+    return _editor(
+        replace(page, draft=typed), offered, attached, wrong=[("title" if not wording.title else "text", text)]
+    )
 
 
 def _stale(reference: str, mine: Wording, base: str) -> tuple[str, int]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, String, and_, case, cast, exists, false, func, or_, select
 from sqlalchemy.orm import Session, aliased, defer, selectinload
 
-from content import taxonomy, visibility
+from content import filestore, taxonomy, visibility
 from content.deals import DealContext
+from content.filestore import PageText
 from content.kinds import VERIFY_EVERY_DAYS, AssetType, Handling, VersionState
 from content.models import Asset, AssetTag, Rendered, Version
 from content.taxonomy import Label, Vocabulary
@@ -357,11 +358,20 @@ def get_beside(
 
 
 def list_sections(session: Session, assets: Iterable[ReadableAsset]) -> Mapping[int, tuple[TextSection, ...]]:
-    """Sections by asset id, for assets that were found visible before."""
-    wanted = {asset.rendering_digest: asset.id for asset in assets}
-    rows = session.scalars(select(Rendered).where(Rendered.digest.in_(wanted)))
+    """Sections by asset id, and after them the pages of its files, for assets that were found visible before."""
+    wanted = list(assets)
+    rows = session.scalars(select(Rendered).where(Rendered.digest.in_({asset.rendering_digest for asset in wanted})))
     by_digest = {row.digest: sections_of(row.sections) for row in rows}
-    return {asset.id: by_digest.get(asset.rendering_digest, ()) for asset in assets}
+    pages = filestore.texts_of(session, [asset.version_id for asset in wanted])
+    return {
+        asset.id: by_digest.get(asset.rendering_digest, ()) + page_sections(pages.get(asset.version_id, ()))
+        for asset in wanted
+    }
+
+
+def page_sections(pages: Iterable[PageText]) -> tuple[TextSection, ...]:
+    """Pages of files, told as sections, so that they are searched alike."""
+    return tuple(TextSection(page.anchor, 2, page.heading, "", page.text) for page in pages)
 
 
 def get_text(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> tuple[ReadableAsset, str]:

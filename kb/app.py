@@ -1,30 +1,36 @@
 """Wires everything; nothing imports this file but the ways to start it."""
 
 import logging
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from flask import Flask, g, url_for
 from flask_babel import Babel, format_currency, format_datetime, format_decimal, get_locale, gettext
 from flask_bootstrap import Bootstrap5
+from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import content.api
 import content.board_routes
 import content.editor_routes
+import content.file_api
+import content.file_routes
 import content.history_routes
 import content.publishing_api
 import content.routes
 import search.api
 import search.routes
-from content import alike, dealing, index_feed, kinds, publishing, submission
-from kb import account, api, clock, db, health, idempotency, language, login, web
+from content import alike, conversions, dealing, files, filestore, index_feed, kinds, publishing, submission
+from kb import account, api, clock, db, health, idempotency, language, login, outbox, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
+from kb.outbox import WishKind
 from kb.worker import Worker
 from search import embedding, encoder, feed
 from search.engine import Engine, IndexDamaged
@@ -45,6 +51,7 @@ class Service:
     finder: Finder
     worker: Worker
     embedder: Worker
+    converter: Worker
 
     @property
     def engine(self) -> Engine:
@@ -55,8 +62,9 @@ class Service:
         return self.finder.meaning
 
     def workers(self) -> tuple[Worker, ...]:
-        """What must run somewhere: what is published is indexed by one, and never waits for the model of the other."""
-        return (self.worker,) if self.meaning.is_off else (self.worker, self.embedder)
+        """What must run somewhere: what is published is indexed by one, and never waits for a model or a document."""
+        slow = () if self.meaning.is_off else (self.embedder,)
+        return (self.worker, self.converter, *slow)
 
     def stop(self) -> None:
         """End what runs in the background."""
@@ -96,7 +104,24 @@ def open_service(settings: Settings) -> Service:
             ],
         ),
         embedding.worker(database, meaning),
+        _converter(database, settings, meaning),
     )
+
+
+def _converter(database: db.Database, settings: Settings, meaning: Meaning) -> Worker:
+    """Documents are slow and hostile: a worker of their own reads them."""
+
+    def index_again(session: Session, asset_ids: Sequence[int]) -> None:
+        for asset_id in asset_ids:
+            outbox.add(session, WishKind.INDEX_ASSET, asset_id)
+            if not meaning.is_off:
+                outbox.add(session, WishKind.EMBED_ASSET, asset_id)
+
+    handlers = {
+        WishKind.READ_FILE: files.reader(database, settings, index_again),
+        WishKind.CONVERT_FILE: conversions.converter(database, settings),
+    }
+    return Worker(database, handlers, sweeps=[filestore.sweep(database, settings)], batch=1)
 
 
 def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
@@ -123,6 +148,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.routes.area,
         content.board_routes.area,
         content.editor_routes.area,
+        content.file_routes.area,
+        content.file_api.area,
         content.history_routes.area,
         content.api.area,
         content.publishing_api.area,
@@ -179,6 +206,9 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
 def _teach_templates(app: Flask) -> None:
     app.jinja_env.filters["moment"] = lambda at: format_datetime(at, "yyyy-MM-dd HH:mm")
     app.jinja_env.filters["ago"] = _ago
+    app.jinja_env.filters["placed"] = _placed
+    app.jinja_env.filters["file_spot"] = _file_spot
+    app.jinja_env.filters["size"] = lambda size: format_decimal(max(0.1, size / 1_048_576), "0.0") + " MB"
     app.jinja_env.filters["translated"] = lambda text: str(gettext(text))
     app.jinja_env.filters["day"] = lambda at: format_datetime(at, "yyyy-MM-dd")
     app.jinja_env.filters["money"] = _money
@@ -201,6 +231,22 @@ def _teach_templates(app: Flask) -> None:
             "actor": g.get("actor"),
             "static_url": lambda name: url_for("static", filename=name, v=stamp),
         }
+
+
+def _placed(html: str) -> str:
+    """Rendered HTML whose pictures are asked for on the deal of this page."""
+    chosen = dealing.for_templates().get("deal_param") or ""
+    query = f'?deal={quote(str(chosen), safe="")}"'
+    return _PICTURE.sub(lambda found: f"{found[0][:-1]}{query}", html) if chosen else html
+
+
+_PICTURE = re.compile(r'src="/attachments/[^"?]*"')
+
+
+def _file_spot(anchor: str) -> tuple[str, int] | None:
+    """Attachment and page that the anchor of a passage names, where it lies in a file."""
+    found = re.fullmatch(r"file-([\w-]{16})-p(\d+)", anchor)
+    return (found[1], int(found[2])) if found else None
 
 
 def _ago(at: datetime) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from content import taxonomy
+from content import filestore, taxonomy
+from content.filestore import PageText
 from content.kinds import AssetType, VersionState
 from content.models import Asset, Rendered, Version
-from content.reading import TextSection, sections_of
+from content.reading import TextSection, page_sections, sections_of
 from content.taxonomy import Label, Vocabulary
 from search.engine import Entry
 
@@ -55,13 +56,24 @@ def entries(session: Session, asset_ids: Sequence[int], vocabulary: Vocabulary |
     """Entries of those of the assets that readers could be shown at all; the rest belongs out of the index."""
     vocabulary = vocabulary or taxonomy.load(session)
     rows = session.execute(
-        select(Asset, Version.title, Version.language, Version.text, Rendered.plain)
+        select(Asset, Version.title, Version.language, Version.text, Rendered.plain, Version.id)
         .join(Version, Version.asset_id == Asset.id)
         .outerjoin(Rendered, Rendered.digest == Version.rendering_digest)
         .where(Asset.id.in_(list(asset_ids)), Version.state == VersionState.PUBLISHED.value)
         .options(selectinload(Asset.tags))
-    )
-    return [_entry(row[0], row[1], row[2], row[4] if row[4] is not None else row[3], vocabulary) for row in rows]
+    ).all()
+    pages = filestore.texts_of(session, [row[5] for row in rows])
+    return [
+        _entry(
+            row[0], row[1], row[2], _body(row[4] if row[4] is not None else row[3], pages.get(row[5], ())), vocabulary
+        )
+        for row in rows
+    ]
+
+
+def _body(text: str, pages: Iterable[PageText]) -> str:
+    """The text, and after it what stands in its files."""
+    return "\n\n".join([text, *(f"{page.heading}\n{page.text}" for page in pages)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +93,15 @@ def published_texts(session: Session, asset_ids: Sequence[int]) -> list[Publishe
         select(Version.asset_id, Version.id, Version.title, Version.language, Version.text, Rendered.sections)
         .outerjoin(Rendered, Rendered.digest == Version.rendering_digest)
         .where(Version.asset_id.in_(list(asset_ids)), Version.state == VersionState.PUBLISHED.value)
-    )
+    ).all()
+    pages = filestore.texts_of(session, [row[1] for row in rows])
     return [
         PublishedText(
-            row[0], row[1], row[2], row[3], sections_of(row[5] or ()) or (TextSection("", 1, "", "", row[4]),)
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            (sections_of(row[5] or ()) or (TextSection("", 1, "", "", row[4]),)) + page_sections(pages.get(row[1], ())),
         )
         for row in rows
     ]

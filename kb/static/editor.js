@@ -226,10 +226,19 @@ class Editor {
       this.form.elements.revision.value = told.revision;
       if (told.markdown) this.insert(`\n\n${told.markdown}\n\n`);
       await this.save();
-      document.dispatchEvent(new Event("files-changed"));
+      this.showFiles();
     } catch (error) {
       this.status.textContent = `${this.words.sayNotUploaded}: ${error.message}`;
       this.page.toast(this.status.textContent, "stop");
+    }
+  }
+
+  async showFiles() {
+    const place = this.place.querySelector("[data-files]");
+    try {
+      place?.replaceChildren(...(await this.page.fragment(place.dataset.files)).childNodes);
+    } catch {
+      return; // they stand there on the next page
     }
   }
 

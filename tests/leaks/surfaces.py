@@ -25,6 +25,7 @@ class Kind(StrEnum):
     EDITS_ONE = "edits_one"  # one asset by its id, through `editable_by`
     LISTS_EDITABLE = "lists_editable"
     DEALS = "deals"  # the caller's deals
+    FILES = "files"  # one file of an asset, by its own id: tests/content/test_files.py walks them
     NO_ASSET = "no_asset"  # needs a right, shows neither assets nor deals
 
 
@@ -321,6 +322,35 @@ INVENTORY: tuple[Surface, ...] = (
         1,
     ),
     Surface("POST", "publishing_api.many", Kind.LISTS_EDITABLE, Permission.EDIT, audit=1),
+    Surface("GET", "content_files.download", Kind.FILES, Permission.SEARCH),
+    Surface("GET", "content_files.picture", Kind.FILES, Permission.SEARCH),
+    Surface("GET", "content_files.text", Kind.FILES, Permission.SEARCH),
+    Surface("GET", "content_files.editable", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/attachments")),
+    Surface("POST", "content_files.attach", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/attachments"), 422, 1),
+    Surface(
+        "POST",
+        "content_files.remove",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post("/assets/{}/attachments/none/remove"),
+        404,
+        1,
+    ),
+    Surface("POST", "content_files.take_document", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("GET", "content_files.conversion", Kind.NO_ASSET, Permission.EDIT),
+    Surface("GET", "file_api.download", Kind.FILES, Permission.SEARCH),
+    Surface("POST", "file_api.attach", Kind.EDITS_ONE, Permission.EDIT, _post("/api/v1/assets/{}/attachments"), 422, 1),
+    Surface(
+        "DELETE",
+        "file_api.remove",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        lambda browser, reference, _deal: browser.delete(
+            f"/api/v1/assets/{quote(reference, safe='')}/attachments/none"
+        ),
+        404,
+        1,
+    ),
 )
 
 COMMANDS: dict[str, Kind] = {

@@ -121,7 +121,7 @@ def test_no_function_imports_inside_itself() -> None:
 
 
 def test_every_kind_of_wish_has_its_handler(service: Service) -> None:
-    handlers = {**service.worker.handlers, **service.embedder.handlers}
+    handlers = {**service.worker.handlers, **service.embedder.handlers, **service.converter.handlers}
     assert set(handlers) == set(WishKind)
     assert all(callable(handler) for handler in handlers.values())
     assert len({kind.value for kind in WishKind}) == len(WishKind)

@@ -25,7 +25,7 @@ NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-SAFE = re.compile(r"([\w.\[\]\"']+)\s*\|\s*safe\b")
+SAFE = re.compile(r"([\w.]+)(?:\s*\|\s*placed)?\s*\|\s*safe\b")
 
 
 def read(path: Path) -> str:
