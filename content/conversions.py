@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import convert, filestore, importing, service
+from content import convert, document_import, filestore, importing, service
 from content.convert import CannotConvert, Converted
-from content.file_kinds import CONVERTIBLE, ENDINGS, KIND_OF, FileKind
+from content.file_kinds import CONVERTIBLE, KIND_OF
 from content.filestore import FailPoint, Kept
 from content.kinds import DEFAULT_HANDLING, AssetType
 from content.models import Asset, Conversion, Rendered, StoredFile
@@ -19,8 +19,6 @@ from kb.config import Settings
 from kb.db import Database
 from kb.errors import N_, Invalid, NotFound
 from kb.outbox import WishKind
-
-GUESSED_TYPE = {FileKind.PPTX: AssetType.DECK, FileKind.PDF: AssetType.WHITE_PAPER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def start(session: Session, actor: Actor, kept: Kept, asset_type: AssetType | No
             N_("Only docx, pptx, pdf and html become a text. Attach this file to an asset instead."),
             code="not_convertible",
         )
-    chosen = asset_type or GUESSED_TYPE.get(kept.kind, AssetType.OTHER)
+    chosen = asset_type or document_import.GUESSED_TYPE.get(kept.kind, AssetType.OTHER)
     row = Conversion(
         file_id=filestore.store(session, kept).id,
         filename=kept.filename,
@@ -95,7 +93,7 @@ def _convert(database: Database, settings: Settings, conversion_id: int, fail_po
             _end(session, conversion_id, "failed", reason=reason.value)
         return
     fail_point("document.converted")
-    text, pictures = with_pictures(settings, made, row.filename)
+    text, pictures = filestore.with_pictures(settings, made, row.filename)
     fail_point("pictures.kept")
     rendered = service.render(text)
     fail_point("document.rendered")
@@ -118,19 +116,6 @@ def _end(session: Session, conversion_id: int, state: str, reason: str = "") -> 
     row.state, row.reason, row.ended_at = state, reason, clock.now()
     session.flush()
     return True
-
-
-def with_pictures(settings: Settings, made: Converted, filename: str) -> tuple[str, list[Kept]]:
-    """The text with the addresses of its pictures, which lie in the store then."""
-    text, found = made.markdown, []
-    stem = filename.rsplit(".", 1)[0]
-    for picture in made.pictures:
-        kind = KIND_OF[picture.media_type]
-        kept = filestore.keep_bytes(settings, picture.data, kind, f"{stem}-{picture.number}{ENDINGS[kind]}")
-        address = f"/attachments/{kept.sha256}/{filestore.plain_name(kept.filename)}"
-        text = text.replace(f"](picture:{picture.number})", f"]({address})")
-        found.append(kept)
-    return text, found
 
 
 def _draft(

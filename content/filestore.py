@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from content import convert, file_kinds
-from content.convert import CannotConvert
+from content.convert import CannotConvert, Converted
 from content.file_kinds import ENDINGS, IMAGES, KIND_OF, MEDIA_TYPES, READABLE, FileKind
 from content.models import Attachment, Conversion, FilePage, StoredFile, Version
 from kb import clock, outbox
@@ -121,6 +121,19 @@ def keep_bytes(settings: Settings, data: bytes, kind: FileKind, filename: str) -
     finally:
         partial.unlink(missing_ok=True)
     return Kept(sha256, kind, size, clean_name(filename, kind))
+
+
+def with_pictures(settings: Settings, made: Converted, filename: str) -> tuple[str, list[Kept]]:
+    """The text with the addresses of its pictures, which lie in the store then."""
+    text, found = made.markdown, []
+    stem = filename.rsplit(".", 1)[0]
+    for picture in made.pictures:
+        kind = KIND_OF[picture.media_type]
+        kept = keep_bytes(settings, picture.data, kind, f"{stem}-{picture.number}{ENDINGS[kind]}")
+        address = f"/attachments/{kept.sha256}/{plain_name(kept.filename)}"
+        text = text.replace(f"](picture:{picture.number})", f"]({address})")
+        found.append(kept)
+    return text, found
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -226,6 +239,18 @@ def add_to(session: Session, draft: Version, kept: Kept) -> Attachment:
     session.add(row)
     session.flush()
     return row
+
+
+def set_files(session: Session, draft: Version, wanted: Iterable[Kept]) -> None:
+    """Bring a draft to exactly these files."""
+    kept = list(wanted)[:MOST_ATTACHMENTS]
+    named = {(one.sha256, one.filename) for one in kept}
+    for row in session.scalars(select(Attachment).where(Attachment.version_id == draft.id)).all():
+        if (row.sha256, row.filename) not in named:
+            session.delete(row)
+    session.flush()
+    for one in kept:
+        add_to(session, draft, one)
 
 
 @dataclass(frozen=True, slots=True)

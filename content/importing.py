@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from content import publishing, service, sources, taxonomy, visibility
+from content import document_import, filestore, publishing, service, sources, taxonomy, visibility
 from content.kinds import DEFAULT_HANDLING, AssetType, Facet, Handling, VersionState
 from content.models import Asset, MissingOnBoard, Rendered
 from content.service import Attributes, Wording
@@ -115,11 +115,21 @@ class AssetImport:
 
     def _records(self, paths: Iterable[Path]) -> Iterator[Record]:
         for path in sources.list_files(paths):
-            for found in sources.read(path):
+            for found in self._read(path):
                 if isinstance(found, Failure):
                     self.report.failed.append(found)
                 else:
                     yield found
+
+    def _read(self, path: Path) -> Iterator[Record | Failure]:
+        if not document_import.is_document(path):
+            yield from sources.read(path)
+            return
+        found = document_import.read(self._database, self._settings, path)
+        if found is None:
+            self.report.count(Outcome.UNCHANGED)
+        else:
+            yield found
 
     def _import(self, batch: list[Record], *, last_try: bool) -> list[Record]:
         rendered = self._render([record.text for record in batch])
@@ -196,7 +206,7 @@ class Desk:
             changed = service.set_attributes(self._session, asset, attributes)
             outcome = Outcome.UPDATED
         rendered = rendered or service.render(wording.text)
-        reworded = self._put_version(asset, wording, rendered, attributes, publish=may_publish)
+        reworded = self._put_version(asset, wording, rendered, attributes, record, publish=may_publish)
         if not changed and not reworded:
             return Outcome.UNCHANGED
         if may_publish:
@@ -227,14 +237,22 @@ class Desk:
         return asset
 
     def _put_version(
-        self, asset: Asset, wording: Wording, rendered: Rendered, attributes: Attributes, *, publish: bool
+        self,
+        asset: Asset,
+        wording: Wording,
+        rendered: Rendered,
+        attributes: Attributes,
+        record: Record,
+        *,
+        publish: bool,
     ) -> bool:
         """Bring draft or published version to this wording; True when something changed."""
-        digest = service.digest(wording)
         # what was withdrawn on purpose does not come back by the same import
         shown = service.find_version(self._session, asset, VersionState.PUBLISHED, VersionState.WITHDRAWN)
         draft = service.find_version(self._session, asset, VersionState.DRAFT)
         newest = draft or shown
+        files = [(kept.filename, kept.sha256) for kept in record.kept]
+        digest = service.digest(wording, files or (service.files_of(self._session, newest) if newest else ()))
         if newest is not None and newest.digest == digest and (newest is not draft or not publish):
             if newest.rendering_digest == rendered.digest:
                 return False
@@ -242,6 +260,9 @@ class Desk:
             newest.rendering_digest = rendered.digest
             return True
         version = service.put_draft(self._session, self._actor, asset, wording, rendered)
+        if record.kept:
+            filestore.set_files(self._session, version, record.kept)
+            version.digest = service.digest(wording, service.files_of(self._session, version))
         if publish:
             publishing.load(self._session, self._actor, version, self._lacks(attributes))
         return True

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from content.filestore import Kept
+
 KNOWN_KEYS = frozenset(
     [
         "external_id",
@@ -34,7 +36,7 @@ KNOWN_KEYS = frozenset(
         "state",
     ]
 )
-LATER_FORMATS = frozenset({".docx", ".pptx", ".pdf", ".html", ".htm"})
+DOCUMENTS = frozenset({".docx", ".pptx", ".pdf", ".html", ".htm"})
 JUDGED_SET = frozenset({"queries.jsonl"})
 MAX_LINE_BYTES = 4_000_000
 
@@ -47,6 +49,8 @@ class Record:
     line: int
     fields: Mapping[str, object]
     text: str
+    kept: tuple[Kept, ...] = ()
+    """Files of the record that lie in the store already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def list_files(paths: Iterable[Path]) -> list[Path]:
                 p
                 for p in path.rglob("*")
                 if p.is_file()
-                and p.suffix.lower() in {".md", ".jsonl"}
+                and p.suffix.lower() in {".md", ".jsonl", *DOCUMENTS}
                 and p.name not in JUDGED_SET
                 and not _is_hidden(p, path)
             )
@@ -89,12 +93,13 @@ def read(path: Path) -> Iterator[Record | Failure]:
             yield _read_markdown(path)
         elif suffix == ".jsonl":
             yield from _read_lines(path)
-        elif suffix in LATER_FORMATS:
-            yield Failure(
-                str(path), None, "unsupported_format", f"{suffix} files cannot be read yet: save the text as .md"
-            )
         else:
-            yield Failure(str(path), None, "unsupported_format", f"{path.name} is neither .md nor .jsonl")
+            yield Failure(
+                str(path),
+                None,
+                "unsupported_format",
+                f"{path.name} is none of .md, .jsonl, .docx, .pptx, .pdf, .html",
+            )
     except FileNotFoundError:
         yield Failure(str(path), None, "not_found", "there is no such file or folder")
     except OSError as error:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from content import deals, exporting, mapping, sample, taxonomy
+from content import deals, exporting, filestore, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
@@ -226,7 +226,7 @@ def doctor_command(as_json: bool) -> None:
 
     LOOK is something wrong (and exit 1), note is advice.
     """
-    findings = doctor.examine({"index": _index, "meaning": _meaning, "passwords": _passwords})
+    findings = doctor.examine({"index": _index, "meaning": _meaning, "passwords": _passwords, "files": _files})
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -611,6 +611,23 @@ def _index(settings: Settings, database: Database) -> str:
     if held != wanted:
         raise doctor.Advice(f"{held} of {wanted} assets: a worker follows within seconds, else `kb index check`")
     return f"{held} assets"
+
+
+def _files(settings: Settings, database: Database) -> str:
+    """Whether the store of files and its rows speak of the same."""
+    with database.reading() as session:
+        state = filestore.examine(session, settings)
+    if state.missing:
+        raise WrongSettings(
+            f"{len(state.missing)} files that versions name are not in {settings.files_dir}, such as "
+            f"{state.missing[0][:12]}…: bring them back from the last backup"
+        )
+    if state.orphans or state.partials:
+        raise doctor.Advice(
+            f"{state.files} files; {len(state.orphans)} belong to nothing and {state.partials} were never finished: "
+            "the worker removes them after a day"
+        )
+    return f"{state.files} files, each with its row"
 
 
 def _passwords(settings: Settings, database: Database) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from content import conversions, drafting, files, filestore, publishing, service, submission
+from content.importing import AssetImport, Options, Report
 from content.kinds import AssetType, Handling, VersionState
 from content.models import Asset, Attachment, Conversion, FilePage, StoredFile, UseEvent, Version
 from kb import outbox
@@ -325,3 +326,31 @@ def test_text_that_cannot_be_read_is_told_and_the_file_is_kept(make: Make, tmp_p
         assert (stored.state, stored.reason) == ("unreadable", "damaged")
         assert db.scalars(select(FilePage)).all() == []
     assert filestore.open_path(make.service.settings, line.sha256).exists()
+
+
+# --- bulk import ---
+
+
+def test_documents_are_imported_once_and_their_failures_have_reasons(make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    deck(folder / "Pitch.pptx", png(tmp_path / "p.png"))
+    (folder / "cut.pdf").write_bytes(b"%PDF-1.4\nnothing")
+    (folder / "old.docx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"0" * 600)
+
+    def run() -> Report:
+        importer = AssetImport(make.service.database, make.service.settings, SYSTEM, Options(publish=True))
+        return importer.run([folder])
+
+    first, second = run(), run()
+    assert (first.created, second.created, second.unchanged) == (1, 0, 1)
+    assert [(Path(one.path).name, one.code) for one in first.failed] == [
+        ("cut.pdf", "damaged"),
+        ("old.docx", "password"),
+    ]
+    with make.service.database.reading() as db:
+        version = db.scalars(select(Version)).one()
+        assert [line.filename for line in files.list_lines(db, version.id)] == ["Pitch.pptx", "Pitch-1.png"]
+        assert publishing.digest_now(db, version) == version.digest
+    deck(folder / "Pitch.pptx", png(tmp_path / "q.png", 90, 30))
+    assert run().updated == 1

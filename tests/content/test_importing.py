@@ -227,7 +227,7 @@ def test_front_matter_is_read_as_people_write_it(desk: Desk, raw: str, title: st
         ("a.md", "---\ntitle: One\nnumber: " + "9" * 5_000 + "\n---\n\nBody\n", "front_matter", 1),
         ("a.md", "---\nx: &x [1]\ny: *x\n---\n\nBody\n", "front_matter", 1),
         ("a.jsonl", '{"id": "x", "text": "y", "n": ' + "9" * 5_000 + "}\n", "not_json", 1),
-        ("a.pdf", "%PDF-1.7", "unsupported_format", None),
+        ("a.pdf", "%PDF-1.7", "damaged", None),
         ("a.txt", "Body", "unsupported_format", None),
         ("a.jsonl", "not json\n", "not_json", 1),
         ("a.jsonl", "[1, 2]\n", "not_json", 1),
