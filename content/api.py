@@ -75,6 +75,7 @@ class AssetLineShown(Shown):
     version: int
     published_at: datetime
     unverified: bool
+    unverified_reasons: list[str]
     behind: bool
     verify_due_at: datetime
     expires_at: datetime | None
@@ -347,6 +348,8 @@ def _line(found: ReadableAsset) -> dict[str, Any]:
         "version": found.version_number,
         "published_at": found.published_at,
         "unverified": found.is_unverified,
+        "unverified_reasons": [f"{cause}: {about}" for cause, about in found.doubts]
+        + (["interval"] if found.is_overdue else []),
         "behind": found.is_behind,
         "verify_due_at": found.verify_due_at,
         "expires_at": found.expires_at,
@@ -468,6 +471,18 @@ def verify(reference: str, query: DealQuery) -> Response:
 
     def act(db: Any) -> VerifiedShown:
         found = verifying.verify(db, actor(), _deal(db, query.deal), reference)
+        return VerifiedShown(id=found.public_id, verified_at=found.verified_at, verify_due_at=found.verify_due_at)
+
+    return write(act)
+
+
+@area.post("/assets/<reference>/translation-checked", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=VerifiedShown), tags=["assets"])
+def confirm_translation(reference: str, query: DealQuery) -> Response:
+    """Say that a translation still matches its source; 409 where it is not behind."""
+
+    def act(db: Any) -> VerifiedShown:
+        found = verifying.confirm_translation(db, actor(), _deal(db, query.deal), reference)
         return VerifiedShown(id=found.public_id, verified_at=found.verified_at, verify_due_at=found.verify_due_at)
 
     return write(act)

@@ -4,7 +4,7 @@ from flask import redirect, render_template, request
 from flask_babel import get_locale, gettext, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import board, bulk, dealing
+from content import board, bulk, dealing, freshness
 from content.board import Part
 from content.bulk import Act, Change
 from kb import web
@@ -16,6 +16,8 @@ from kb.web import Area, actor, done
 
 area = Area("content_board", __name__)
 
+STALE, OLD = 10, 5
+
 
 @area.get("/board", needs=Permission.EDIT, endpoint="page")
 def board_page() -> str:
@@ -24,7 +26,17 @@ def board_page() -> str:
     only = Part(part) if part in set(Part) else None
     with reading_session() as db:
         found = board.page(db, actor(), mine=mine, only=only)
-    return render_template("content/board.html", board=found, only=only)
+        stale, stale_total = freshness.hot_but_stale(db, actor(), STALE, mine=mine) if only is None else ((), 0)
+        old, old_total = freshness.archive_proposals(db, actor(), OLD, mine=mine) if only is None else ((), 0)
+    return render_template(
+        "content/board.html",
+        board=found,
+        only=only,
+        stale=stale,
+        stale_total=stale_total,
+        old=old,
+        old_total=old_total,
+    )
 
 
 @area.post("/bulk", needs=Permission.EDIT)

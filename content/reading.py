@@ -13,7 +13,7 @@ from content import filestore, taxonomy, visibility
 from content.deals import DealContext
 from content.filestore import PageText
 from content.kinds import VERIFY_EVERY_DAYS, AssetType, Handling, VersionState
-from content.models import Asset, AssetTag, Rendered, Version
+from content.models import Asset, AssetTag, Doubt, Rendered, Version
 from content.taxonomy import Label, Vocabulary
 from content.visibility import Act, Unlock
 from kb import clock, users
@@ -32,6 +32,7 @@ _is_behind = exists(
         _source.asset_id == Asset.translation_of_id,
         _source.state == VersionState.PUBLISHED.value,
         _source.published_at > Version.published_at,
+        or_(Asset.source_checked_at.is_(None), _source.published_at > Asset.source_checked_at),
     )
     .correlate(Asset, Version)
 )
@@ -75,10 +76,17 @@ class ReadableAsset:
     rendering_digest: str
     expires_at: datetime | None = None
     is_behind: bool = False
-    """A translation whose source has been published anew since."""
+    """A translation whose source has been published anew since, and nobody said that it still matches."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """Other causes of being unverified: what kind, and about what."""
 
     @property
     def is_unverified(self) -> bool:
+        return bool(self.doubts) or self.is_overdue
+
+    @property
+    def is_overdue(self) -> bool:
+        """Nobody looked at it within the interval of its type."""
         return self.verify_due_at <= clock.now()
 
     @property
@@ -240,7 +248,7 @@ def _rows_in_order(ordered: IntArray, ids: IntArray) -> IntArray:
 
 def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     """What ranking needs of these assets, in one query."""
-    is_trusted = and_(_is_verified(), ~_is_behind)
+    is_trusted = and_(is_verified(), ~_is_behind)
     columns = (Asset.id, Asset.translation_of_id, Version.title, Version.language, is_trusted.label("trusted"))
     statement = select(*columns).join(Version, Version.asset_id == Asset.id)
     rows = session.connection().execute(
@@ -252,9 +260,23 @@ def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     }
 
 
-def _is_verified() -> ColumnElement[bool]:
-    """Whether `verify_due_at` still lies ahead, as the database finds it."""
-    now = clock.now()
+def is_behind() -> ColumnElement[bool]:
+    """Whether a published translation has fallen behind its source, as the database finds it."""
+    return _is_behind
+
+
+def is_verified() -> ColumnElement[bool]:
+    """Whether a published asset is verified: looked at within its interval, and without doubts."""
+    return is_verified_until(clock.now())
+
+
+def is_verified_until(now: datetime) -> ColumnElement[bool]:
+    """The same at another moment, if nobody looks at it before."""
+    return and_(_is_in_time(now), Asset.id.not_in(select(Doubt.asset_id)))
+
+
+def _is_in_time(now: datetime) -> ColumnElement[bool]:
+    """Whether `verify_due_at` lies after that moment, as the database finds it."""
     types_of: dict[int, list[str]] = {}
     for kind, days in VERIFY_EVERY_DAYS.items():
         types_of.setdefault(days, []).append(kind.value)
@@ -409,6 +431,7 @@ class _Read:
         self._vocabulary = vocabulary
         self._deal = deal
         self._names = users.list_names(session, {owner.user_id for asset in assets for owner in asset.owners})
+        self._doubts = list_doubts(session, [asset.id for asset in assets])
 
     def asset(self, row: Row[Asset, Version, str, bool]) -> ReadableAsset:
         asset, version, unlock = row.Asset, row.Version, Unlock(row.unlock)
@@ -437,11 +460,23 @@ class _Read:
             rendering_digest=version.rendering_digest,
             expires_at=asset.expires_at,
             is_behind=bool(row.behind),
+            doubts=self._doubts.get(asset.id, ()),
         )
 
     def _tags(self, rows: Sequence[AssetTag]) -> tuple[Label, ...]:
         found = [self._vocabulary.by_id[row.tag_id] for row in rows if row.tag_id in self._vocabulary.by_id]
         return tuple(sorted(found, key=lambda label: (label.facet, label.position, label.key)))
+
+
+def list_doubts(session: Session, asset_ids: Sequence[int]) -> Mapping[int, tuple[tuple[str, str], ...]]:
+    """Causes of being unverified by asset id, in one query."""
+    rows = session.execute(
+        select(Doubt.asset_id, Doubt.cause, Doubt.about).where(Doubt.asset_id.in_(asset_ids)).order_by(Doubt.since_at)
+    )
+    found: dict[int, tuple[tuple[str, str], ...]] = {}
+    for row in rows:
+        found[row.asset_id] = (*found.get(row.asset_id, ()), (row.cause, row.about))
+    return found
 
 
 def verify_due_at(asset_type: str, verified_at: datetime | None, published_at: datetime) -> datetime:

@@ -122,6 +122,14 @@ def verify(reference: str) -> AnyResponse:
     return redirect(safe_next(request.form.get("next")))
 
 
+@area.post("/assets/<reference>/translation-checked", needs=Permission.USE)
+def confirm_translation(reference: str) -> AnyResponse:
+    with writing() as db:
+        verifying.confirm_translation(db, actor(), dealing.chosen(), reference)
+    done(gettext("Noted: the translation still matches."))
+    return redirect(safe_next(request.form.get("next")))
+
+
 @area.post("/assets/<reference>/withdraw", needs=Permission.PUBLISH)
 def withdraw(reference: str) -> AnyResponse:
     with writing() as db:

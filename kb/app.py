@@ -23,12 +23,13 @@ import content.editor_routes
 import content.file_api
 import content.file_routes
 import content.history_routes
+import content.notice_routes
 import content.publishing_api
 import content.routes
 import search.api
 import search.routes
-from content import alike, conversions, dealing, files, filestore, index_feed, kinds, publishing, submission
-from kb import account, api, clock, db, health, idempotency, language, login, outbox, web
+from content import alike, conversions, dealing, files, filestore, freshness, index_feed, kinds, publishing, submission
+from kb import account, api, clock, db, health, idempotency, language, login, notices, outbox, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
@@ -101,6 +102,7 @@ def open_service(settings: Settings) -> Service:
                 *feed.sweeps(database, engine),
                 idempotency.sweep(database),
                 alike.sweep(database),
+                freshness.sweep(database),
             ],
         ),
         embedding.worker(database, meaning),
@@ -150,6 +152,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.editor_routes.area,
         content.file_routes.area,
         content.file_api.area,
+        content.notice_routes.area,
+        content.notice_routes.api,
         content.history_routes.area,
         content.api.area,
         content.publishing_api.area,
@@ -229,6 +233,7 @@ def _teach_templates(app: Flask) -> None:
             "language": str(get_locale() or "en"),
             "person": g.get("person"),
             "actor": g.get("actor"),
+            "unread": _unread,
             "static_url": lambda name: url_for("static", filename=name, v=stamp),
         }
 
@@ -238,6 +243,15 @@ def _placed(html: str) -> str:
     chosen = dealing.for_templates().get("deal_param") or ""
     query = f'?deal={quote(str(chosen), safe="")}"'
     return _PICTURE.sub(lambda found: f"{found[0][:-1]}{query}", html) if chosen else html
+
+
+def _unread() -> int:
+    """How many notices the person who is signed in has not read, for the bell."""
+    who = g.get("actor")
+    if who is None or who.user_id is None:
+        return 0
+    with db.reading() as session:
+        return notices.unread(session, who.user_id)
 
 
 _PICTURE = re.compile(r'src="/attachments/[^"?]*"')

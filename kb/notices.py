@@ -1,6 +1,6 @@
 """Notices to one person inside the product: what happened, to which object, read or not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, func, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from kb import clock
+from kb import audit, clock
+from kb.access import Actor, Permission, require
 from kb.db import Base, is_postgresql
 
 
@@ -54,6 +55,12 @@ def tell(session: Session, user_id: int, kind: str, object_id: int, key: str, **
     session.execute(insert(Notice).values(values).on_conflict_do_nothing())
 
 
+def known_keys(session: Session, keys: Collection[str]) -> set[tuple[int, str]]:
+    """Which of these were told to whom already."""
+    rows = session.execute(select(Notice.user_id, Notice.key).where(Notice.key.in_(keys)))
+    return {(row.user_id, row.key) for row in rows}
+
+
 def unread(session: Session, user_id: int) -> int:
     return session.scalar(select(func.count()).where(Notice.user_id == user_id, Notice.read_at.is_(None))) or 0
 
@@ -69,8 +76,11 @@ def list_newest(session: Session, user_id: int, limit: int = 50) -> Sequence[Tol
     return [Told(row.id, row.kind, row.object_id, dict(row.details), row.at, row.read_at is not None) for row in rows]
 
 
-def mark_read(session: Session, user_id: int) -> None:
-    """All of them were seen."""
+def mark_all_read(session: Session, actor: Actor) -> None:
+    """All notices of a person were seen."""
+    require(actor, Permission.ACCOUNT)
     now = clock.now()
-    for row in session.scalars(select(Notice).where(Notice.user_id == user_id, Notice.read_at.is_(None))):
+    rows = session.scalars(select(Notice).where(Notice.user_id == actor.user_id, Notice.read_at.is_(None))).all()
+    for row in rows:
         row.read_at = now
+    audit.record(session, actor, "notices.read", "user", actor.public_id, count=len(rows))

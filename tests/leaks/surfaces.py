@@ -351,6 +351,30 @@ INVENTORY: tuple[Surface, ...] = (
         404,
         1,
     ),
+    Surface("GET", "notices.page", Kind.OWN, Permission.ACCOUNT),
+    Surface("POST", "notices.read", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("GET", "notices_api.listed", Kind.OWN, Permission.ACCOUNT),
+    Surface("POST", "notices_api.mark_read", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface(
+        "POST",
+        "content.confirm_translation",
+        Kind.READS_ONE,
+        Permission.USE,
+        _verify("/assets/{}/translation-checked"),
+        403,
+        1,
+        409,
+    ),
+    Surface(
+        "POST",
+        "content_api.confirm_translation",
+        Kind.READS_ONE,
+        Permission.USE,
+        _verify("/api/v1/assets/{}/translation-checked"),
+        403,
+        1,
+        409,
+    ),
 )
 
 COMMANDS: dict[str, Kind] = {
