@@ -17,7 +17,19 @@ PARAMETER = "deal"
 LAST = "last_deal"
 MAX_REFERENCE = 120
 AREAS = frozenset(
-    {"search", "content", "content_editor", "content_versions", "content_board", "content_files", "account"}
+    {
+        "search",
+        "content",
+        "content_editor",
+        "content_versions",
+        "content_board",
+        "content_files",
+        "vocabulary",
+        "planning",
+        "stories",
+        "notices",
+        "account",
+    }
 )
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""
 

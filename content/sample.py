@@ -93,7 +93,15 @@ def load_vocabulary(database: Database, actor: Actor) -> None:
         for facet, tags in words.items():
             for position, tag in enumerate(tags, start=1):
                 taxonomy.put(
-                    session, actor, Facet(facet), tag["key"], tag["en"], tag["zh"], tag.get("synonyms", ()), position
+                    session,
+                    actor,
+                    Facet(facet),
+                    tag["key"],
+                    tag["en"],
+                    tag["zh"],
+                    tag.get("synonyms", ()),
+                    position,
+                    revive=False,
                 )
 
 

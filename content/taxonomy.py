@@ -125,9 +125,11 @@ def put(
     zh: str,
     synonyms: Iterable[str] = (),
     position: int | None = None,
+    *,
+    revive: bool = True,
 ) -> bool:
-    """Create a tag or bring it to these labels; True when something changed."""
-    require(actor, Permission.ADMINISTER)
+    """Create a tag or bring it to these labels, a retired one back into use; True when something changed."""
+    require_keeper(actor, facet)
     tag = session.scalar(
         select(Tag).where(Tag.facet == facet.value, Tag.key == key).options(selectinload(Tag.synonyms))
     )
@@ -143,8 +145,12 @@ def put(
         )
         session.add(tag)
     place = tag.position if position is None else position
-    if (tag.label_en, tag.label_zh, tag.position, {s.text for s in tag.synonyms}) == (en, zh, place, wanted):
+    if tag.retired_at is not None and not revive:
         return False
+    before = (tag.label_en, tag.label_zh, tag.position, {s.text for s in tag.synonyms})
+    if before == (en, zh, place, wanted) and tag.retired_at is None:
+        return False
+    tag.retired_at = tag.merged_into_id = None
     tag.label_en, tag.label_zh, tag.position = en, zh, place
     tag.synonyms = [s for s in tag.synonyms if s.text in wanted] + [
         TagSynonym(text=text) for text in sorted(wanted - {s.text for s in tag.synonyms})
@@ -152,6 +158,11 @@ def put(
     session.flush()
     audit.record(session, actor, "tag.put", "tag", f"{facet.value}:{key}", en=en, zh=zh, synonyms=sorted(wanted))
     return True
+
+
+def require_keeper(actor: Actor, facet: Facet) -> None:
+    """Marketers keep the vocabularies; the stages, which open and lock, are kept by administrators."""
+    require(actor, Permission.ADMINISTER if facet is Facet.STAGE else Permission.CURATE)
 
 
 def _next_position(session: Session, facet: Facet) -> int:

@@ -26,6 +26,8 @@ import content.history_routes
 import content.notice_routes
 import content.publishing_api
 import content.routes
+import content.vocabulary_api
+import content.vocabulary_routes
 import search.api
 import search.routes
 from content import alike, conversions, dealing, files, filestore, freshness, index_feed, kinds, publishing, submission
@@ -153,6 +155,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.file_routes.area,
         content.file_api.area,
         content.notice_routes.area,
+        content.vocabulary_routes.area,
+        content.vocabulary_api.area,
         content.notice_routes.api,
         content.history_routes.area,
         content.api.area,

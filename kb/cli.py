@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from content import deals, exporting, filestore, mapping, sample, taxonomy
+from content import commands, deals, exporting, filestore, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
@@ -70,6 +70,9 @@ def installation() -> Iterator[Service]:
         yield opened
     finally:
         opened.close()
+
+
+cli.add_command(commands.tag_group(installation))
 
 
 # --- installations ---

@@ -375,6 +375,18 @@ INVENTORY: tuple[Surface, ...] = (
         1,
         409,
     ),
+    Surface("GET", "vocabulary.page", Kind.NO_ASSET, Permission.CURATE),
+    Surface("POST", "vocabulary.save", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary.move", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("GET", "vocabulary.preview", Kind.LISTS_EDITABLE, Permission.CURATE),
+    Surface("POST", "vocabulary.change", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary.undo", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary.release", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("GET", "vocabulary_api.listed", Kind.NO_ASSET, Permission.CURATE),
+    Surface("PUT", "vocabulary_api.save", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary_api.merge", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary_api.retire", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("POST", "vocabulary_api.undo", Kind.NO_ASSET, Permission.CURATE, audit=1),
 )
 
 COMMANDS: dict[str, Kind] = {
@@ -396,6 +408,11 @@ COMMANDS: dict[str, Kind] = {
     "search": Kind.LISTS,  # `--as` sees what that person sees: walked by the matrix
     "index check": Kind.NO_ASSET,
     "index rebuild": Kind.NO_ASSET,
+    "tag list": Kind.NO_ASSET,
+    "tag put": Kind.NO_ASSET,
+    "tag merge": Kind.NO_ASSET,
+    "tag retire": Kind.NO_ASSET,
+    "tag undo": Kind.NO_ASSET,
     "audit verify": Kind.NO_ASSET,
     "backup": Kind.NO_ASSET,  # holds everything, for the operator: the file is mode 600
     "restore": Kind.NO_ASSET,

@@ -1,0 +1,96 @@
+"""The commands of the library beside import and export: vocabularies and the plan."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import click
+
+from content import vocabulary
+from content.kinds import Facet
+from kb import access
+from kb.console import print_json, say
+
+Installation = Callable[[], AbstractContextManager[Any]]
+FACETS = click.Choice([facet.value for facet in Facet])
+
+
+def tag_group(installation: Installation) -> click.Group:
+    """`kb tag …` on the installation that the settings name."""
+
+    @click.group(name="tag")
+    def tag() -> None:
+        """Vocabularies: list, put, merge, retire, undo."""
+
+    @tag.command(name="list")
+    @click.argument("facet", type=FACETS)
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def list_tags(facet: str, as_json: bool) -> None:
+        """Tags of a facet with how many assets and deals carry each."""
+        with installation() as opened, opened.database.reading() as session:
+            rows = vocabulary.list_rows(session, access.operator(), Facet(facet))
+        if as_json:
+            names = ("key", "en", "zh", "synonyms", "position", "assets", "deals", "is_retired", "merged_into")
+            print_json([{name: getattr(row, name) for name in names} for row in rows])
+            return
+        for row in rows:
+            state = f"merged into {row.merged_into}" if row.merged_into else "retired" if row.is_retired else ""
+            click.echo(f"{row.key}\t{row.en}\t{row.zh}\t{row.assets}\t{row.deals}\t{state}")
+
+    @tag.command(name="put")
+    @click.argument("facet", type=FACETS)
+    @click.argument("key")
+    @click.option("--en", default="", help="English label.")
+    @click.option("--zh", default="", help="Chinese label.")
+    @click.option("--synonym", "synonyms", multiple=True, help="Another word for it; may be repeated.")
+    def put_tag(facet: str, key: str, en: str, zh: str, synonyms: tuple[str, ...]) -> None:
+        """Create a tag, or bring it to these labels and synonyms."""
+        with installation() as opened, opened.database.writing() as session:
+            made = vocabulary.save(session, access.operator(), Facet(facet), key, en, zh, synonyms)
+        say.print(f"{facet}:{made} is saved.", markup=False)
+
+    @tag.command(name="merge")
+    @click.argument("facet", type=FACETS)
+    @click.argument("key")
+    @click.argument("into")
+    @click.option("--yes", is_flag=True, help="Do it; without, only what would change is told.")
+    def merge_tags(facet: str, key: str, into: str, yes: bool) -> None:
+        """Merge one tag into another: every asset and deal of it gets the other."""
+        _change(installation, facet, key, into, yes=yes)
+
+    @tag.command(name="retire")
+    @click.argument("facet", type=FACETS)
+    @click.argument("key")
+    @click.option("--yes", is_flag=True, help="Do it; without, only what would change is told.")
+    def retire_tag(facet: str, key: str, yes: bool) -> None:
+        """Take a tag off every asset and deal."""
+        _change(installation, facet, key, None, yes=yes)
+
+    @tag.command(name="undo")
+    @click.argument("change")
+    def undo_change(change: str) -> None:
+        """Put back what a merge or retirement moved, within a day."""
+        with installation() as opened, opened.database.writing() as session:
+            vocabulary.undo(session, access.operator(), change)
+        say.print("Undone.", markup=False)
+
+    return tag
+
+
+def _change(installation: Installation, facet: str, key: str, into: str | None, *, yes: bool) -> None:
+    with installation() as opened:
+        with opened.database.reading() as session:
+            told = vocabulary.preview(session, access.operator(), Facet(facet), key, into)
+        say.print(f"{told.assets} assets and {told.deals} deals carry {key}.", markup=False)
+        if not yes:
+            say.print("Nothing was changed: say --yes to do it.", markup=False)
+            return
+        with opened.database.writing() as session:
+            actor = access.operator()
+            done = (
+                vocabulary.merge(session, actor, Facet(facet), key, into)
+                if into
+                else vocabulary.retire(session, actor, Facet(facet), key)
+            )
+            change = done.public_id
+    say.print(f"Done. Undo within a day: kb tag undo {change}", markup=False)
