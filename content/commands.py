@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import click
 
-from content import vocabulary
+from content import planning, vocabulary
 from content.kinds import Facet
-from kb import access
+from kb import access, users
 from kb.console import print_json, say
 
 Installation = Callable[[], AbstractContextManager[Any]]
@@ -94,3 +95,26 @@ def _change(installation: Installation, facet: str, key: str, into: str | None, 
             )
             change = done.public_id
     say.print(f"Done. Undo within a day: kb tag undo {change}", markup=False)
+
+
+def export_plan(installation: Installation) -> click.Command:
+    """`kb export plan` on the installation that the settings name."""
+
+    @click.command(name="plan")
+    @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+    @click.option("--quarter", required=True, help="Such as 2027Q1.")
+    @click.option("--as", "email", metavar="EMAIL", help="Only what this person may edit.")
+    def plan(file: Path, quarter: str, email: str | None) -> None:
+        """Write a quarter of the content calendar as CSV; cells like formulas begin with an apostrophe."""
+        first, last = planning.quarter(quarter)
+        with installation() as opened:
+            with opened.database.reading() as session:
+                actor = access.operator()
+                if email:
+                    actor = users.actor_of(users.get_by_email(session, users.normal_email(email)))
+                items = planning.list_items(session, actor, opened.settings.zone, first, last)
+            base_url = opened.settings.base_url
+        file.write_bytes(planning.to_csv(items, planning.KIND_NAMES, base_url))
+        say.print(f"{len(items)} items of {quarter} are in {file}.", markup=False)
+
+    return plan

@@ -9,7 +9,7 @@ from flask import current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import access_changes, dealing, drafting, editing, files, section_templates, service, submission
+from content import access_changes, dealing, drafting, editing, files, planning, section_templates, service, submission
 from content.access_changes import Access
 from content.drafting import StaleDraft
 from content.editing import Choices, Facts
@@ -31,7 +31,9 @@ LANGUAGES = ("zh", "en")
 @area.get("/assets/new", needs=Permission.EDIT)
 def new() -> str:
     """What to write: its type, its language, its title; or a document to begin from."""
-    return _new(_type(request.args.get("type", "")), request.args.get("title", "")[:300])
+    return _new(
+        _type(request.args.get("type", "")), request.args.get("title", "")[:300], plan=request.args.get("plan", "")[:24]
+    )
 
 
 def _new(chosen: AssetType | None, title: str, **more: Any) -> str:
@@ -51,6 +53,8 @@ def begin() -> AnyResponse | tuple[str, int]:
     try:
         with writing() as db:
             draft = editing.begin(db, actor(), asset_type, language, title, rendered, text)
+            if request.form.get("plan"):
+                planning.begun(db, actor(), request.form["plan"][:24], draft.asset_id)
     except Invalid as refused:
         return _new(asset_type, title, wrong_title=gettext(refused.text)), 422
     return redirect(dealing.link("content_editor.edit", reference=draft.asset_id))

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 from flask import Flask, g, url_for
-from flask_babel import Babel, format_currency, format_datetime, format_decimal, get_locale, gettext
+from flask_babel import Babel, format_currency, format_date, format_datetime, format_decimal, get_locale, gettext
 from flask_bootstrap import Bootstrap5
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -24,6 +24,7 @@ import content.file_api
 import content.file_routes
 import content.history_routes
 import content.notice_routes
+import content.plan_routes
 import content.publishing_api
 import content.routes
 import content.vocabulary_api
@@ -155,6 +156,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.file_routes.area,
         content.file_api.area,
         content.notice_routes.area,
+        content.plan_routes.area,
         content.vocabulary_routes.area,
         content.vocabulary_api.area,
         content.notice_routes.api,
@@ -219,6 +221,7 @@ def _teach_templates(app: Flask) -> None:
     app.jinja_env.filters["size"] = lambda size: format_decimal(max(0.1, size / 1_048_576), "0.0") + " MB"
     app.jinja_env.filters["translated"] = lambda text: str(gettext(text))
     app.jinja_env.filters["day"] = lambda at: format_datetime(at, "yyyy-MM-dd")
+    app.jinja_env.filters["weekday"] = lambda day: format_date(day, "EEE")
     app.jinja_env.filters["money"] = _money
     names = {
         "TYPE_NAMES": kinds.TYPE_NAMES,

@@ -405,6 +405,9 @@ def export_group() -> None:
     """Take content out, in the form that `kb import` reads."""
 
 
+export_group.add_command(commands.export_plan(installation))
+
+
 @export_group.command(name="assets")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--as", "email", metavar="EMAIL", help="Only what this person may read without a deal.")

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     EDITS_ONE = "edits_one"  # one asset by its id, through `editable_by`
     LISTS_EDITABLE = "lists_editable"
     DEALS = "deals"  # the caller's deals
-    FILES = "files"  # one file of an asset, by its own id: tests/content/test_files.py walks them
+    FILES = "files"  # by an id or a secret of its own: tests/content/test_files.py and test_planning.py walk them
     NO_ASSET = "no_asset"  # needs a right, shows neither assets nor deals
 
 
@@ -387,6 +387,15 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "vocabulary_api.merge", Kind.NO_ASSET, Permission.CURATE, audit=1),
     Surface("POST", "vocabulary_api.retire", Kind.NO_ASSET, Permission.CURATE, audit=1),
     Surface("POST", "vocabulary_api.undo", Kind.NO_ASSET, Permission.CURATE, audit=1),
+    Surface("GET", "planning.page", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("POST", "planning.add", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("POST", "planning.finish", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("POST", "planning.drop", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("POST", "planning.move", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("POST", "planning.renew", Kind.OWN, Permission.EDIT, audit=1),
+    Surface("POST", "planning.revoke", Kind.OWN, Permission.EDIT, audit=1),
+    Surface("GET", "planning.feed", Kind.FILES, PUBLIC),
+    Surface("GET", "planning.table", Kind.LISTS_EDITABLE, Permission.EDIT),
 )
 
 COMMANDS: dict[str, Kind] = {
@@ -408,6 +417,7 @@ COMMANDS: dict[str, Kind] = {
     "search": Kind.LISTS,  # `--as` sees what that person sees: walked by the matrix
     "index check": Kind.NO_ASSET,
     "index rebuild": Kind.NO_ASSET,
+    "export plan": Kind.LISTS_EDITABLE,
     "tag list": Kind.NO_ASSET,
     "tag put": Kind.NO_ASSET,
     "tag merge": Kind.NO_ASSET,
