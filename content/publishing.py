@@ -12,7 +12,7 @@ from content import lifecycle, service
 from content.kinds import VersionState
 from content.lifecycle import Move
 from content.models import Asset, Version
-from kb import audit, clock
+from kb import audit, clock, notices
 from kb.access import SYSTEM, Actor, Permission, require
 from kb.db import Database
 from kb.errors import N_, Conflict, Invalid
@@ -149,6 +149,8 @@ def _replace(session: Session, actor: Actor, version: Version, move: Move, **det
     asset = session.get_one(Asset, version.asset_id)
     asset.withdrawn_at = asset.archived_at = None
     session.flush()
+    if asset.is_from_field and asset.created_by_id is not None:
+        notices.tell(session, asset.created_by_id, "published", asset.id, f"published:{asset.id}")
     _trace(session, actor, f"version.{move.value}", version, asset=asset.public_id, **details)
 
 

@@ -7,7 +7,7 @@ from flask_babel import gettext, ngettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import activity, dealing, editing, files, library, publishing, reading, service, usage, verifying
+from content import activity, dealing, editing, files, library, publishing, reading, service, stories, usage, verifying
 from content.api import EventBody
 from content.deals import DealContext
 from content.kinds import UseKind, VersionState
@@ -34,6 +34,7 @@ def asset(reference: str) -> str | tuple[str, int]:
             judgement = usage.own_judgement(db, actor(), page.asset)
             editable = actor().may(Permission.EDIT) and library.is_editable(db, actor(), page.asset.id)
             may_verify = verifying.may_verify(db, actor(), page.asset.id)
+            credit = stories.credit(db, page.asset.id)
             attached = files.list_lines(db, page.asset.version_id)
             opinion = usage.opinion(db, page.asset.id) if editable else None
             use = activity.uses(db, clock.now() - activity.USED_WITHIN, [page.asset.id]).get(page.asset.id)
@@ -52,6 +53,7 @@ def asset(reference: str) -> str | tuple[str, int]:
         search_id=search_id,
         is_editable=editable,
         files=attached,
+        credit=credit,
         linked_version=_linked_version(page.asset.version_number),
     )
 

@@ -27,6 +27,7 @@ import content.notice_routes
 import content.plan_routes
 import content.publishing_api
 import content.routes
+import content.story_routes
 import content.vocabulary_api
 import content.vocabulary_routes
 import search.api
@@ -157,6 +158,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.file_api.area,
         content.notice_routes.area,
         content.plan_routes.area,
+        content.story_routes.area,
+        content.story_routes.api,
         content.vocabulary_routes.area,
         content.vocabulary_api.area,
         content.notice_routes.api,

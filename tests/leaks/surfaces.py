@@ -396,6 +396,9 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "planning.revoke", Kind.OWN, Permission.EDIT, audit=1),
     Surface("GET", "planning.feed", Kind.FILES, PUBLIC),
     Surface("GET", "planning.table", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("GET", "stories.page", Kind.OWN, Permission.USE),
+    Surface("POST", "stories.submit", Kind.OWN, Permission.USE, audit=1),
+    Surface("POST", "stories_api.send", Kind.OWN, Permission.USE, audit=1),
 )
 
 COMMANDS: dict[str, Kind] = {
