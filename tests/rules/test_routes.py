@@ -10,7 +10,13 @@ from tests.conftest import ORIGIN, SignIn
 from tests.factories import Make
 
 WITHOUT_NEEDS = {"static", "bootstrap.static"}
-FOR_ANYBODY = {"login.page", "login.sign_in", "health.alive", "health.ready"}
+FOR_ANYBODY = {
+    "login.page",
+    "login.sign_in",
+    "health.alive",
+    "health.ready",
+    "planning.feed",
+}  # the last by a secret address
 
 
 def endpoints(app: Flask) -> set[str]:
