@@ -1,5 +1,6 @@
 """What wants a look before customers hear it: unverified, behind, expiring, unused; and the reminders of its owners."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -182,6 +183,10 @@ def remind(database: Database) -> int:
     return len({asset_id for _, asset_id, _, _, _ in told})
 
 
+def _short(about: str) -> str:
+    return hashlib.sha256(about.encode()).hexdigest()[:16]
+
+
 def _causes(
     row: Row[Asset, Version, bool], doubts: Sequence[tuple[str, str]], now: datetime
 ) -> list[tuple[str, str, str]]:
@@ -197,5 +202,5 @@ def _causes(
         found.append(("behind", f"behind:{asset.id}:{version.number}", ""))
     if asset.expires_at is not None and now < asset.expires_at <= now + reading.EXPIRES_SOON:
         found.append(("expires", f"expires:{asset.id}:{asset.expires_at:%Y%m%d}", asset.expires_at.isoformat()))
-    found += [("doubt", f"doubt:{asset.id}:{cause}:{about}"[:120], about) for cause, about in doubts]
+    found += [("doubt", f"doubt:{asset.id}:{cause}:{_short(about)}", about) for cause, about in doubts]
     return found

@@ -17,6 +17,7 @@ from content.models import Asset, Rendered, Version
 from content.service import Wording
 from kb import audit, clock, notices, users
 from kb.access import Actor, Permission, Role, require
+from kb.db import take_turn
 from kb.errors import N_, Invalid, TooMuch
 from kb.users import UserRole, UserTeam
 
@@ -90,6 +91,7 @@ def submit(session: Session, actor: Actor, story: Story, rendered: Rendered, dea
     """
     require(actor, Permission.USE)
     check(story)
+    take_turn(session, f"story:{actor.user_id}")
     same = _same(session, actor, rendered)
     if same is not None:
         return same

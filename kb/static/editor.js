@@ -34,9 +34,9 @@ class Editor {
       event.preventDefault();
       this.save();
     });
-    for (const other of document.querySelectorAll("main form:not([data-text-form]), .dialog form, form.dialog")) {
-      other.addEventListener("submit", (event) => this.saveFirst(event, other));
-    }
+    document.addEventListener("submit", (event) => {
+      if (event.target !== this.form && event.target.method === "post") this.saveFirst(event, event.target);
+    });
     addEventListener("beforeunload", (event) => {
       if (!this.leaving && this.isDirty()) event.preventDefault();
     });
@@ -119,6 +119,7 @@ class Editor {
     this.status.textContent = `${this.words.saySaved} · ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`;
     for (const button of document.querySelectorAll("[data-submit]")) button.hidden = false;
     this.lookAlike();
+    this.showStanding();
     return true;
   }
 
@@ -189,6 +190,21 @@ class Editor {
       place.scrollTop = at;
     } catch {
       return; // the next key asks again
+    }
+  }
+
+  // Where the asset stands, and what is missing, as the server knows it after this save.
+  async showStanding() {
+    if (document.querySelector(".standing :popover-open")) return;
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin" });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of [".standing", ".work__head", "#facts > summary"]) {
+        const found = fresh.querySelector(part);
+        if (found) document.querySelector(part).replaceChildren(...document.adoptNode(found).childNodes);
+      }
+    } catch {
+      return; // the next save asks again
     }
   }
 
