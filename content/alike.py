@@ -67,16 +67,13 @@ class Known:
 def known(session: Session, actor: Actor) -> Known:
     """The newest text of every asset the actor may edit and that is not archived."""
     last = select(func.max(_other.number)).where(_other.asset_id == Asset.id).correlate(Asset).scalar_subquery()
-    rows = (
-        session.connection()
-        .execute(
-            select(Asset.id, Rendered.likeness)
-            .join(Version, and_(Version.asset_id == Asset.id, Version.number == last))
-            .join(Rendered, Rendered.digest == Version.rendering_digest)
-            .where(editable_by(actor), Asset.archived_at.is_(None), Rendered.likeness.is_not(None))
-        )
-        .all()
+    statement = (
+        select(Asset.id, Rendered.likeness)
+        .join_from(Asset, Version, and_(Version.asset_id == Asset.id, Version.number == last))
+        .join_from(Version, Rendered, Rendered.digest == Version.rendering_digest)
+        .where(editable_by(actor), Asset.archived_at.is_(None), Rendered.likeness.is_not(None))
     )
+    rows = session.connection().execute(statement).all()
     return Known(np.array([row[0] for row in rows], np.int64), likeness.stack([row[1] or b"" for row in rows]))
 
 

@@ -91,11 +91,12 @@ def unschedule(session: Session, actor: Actor, version: Version) -> None:
     _trace(session, actor, "version.unschedule", version)
 
 
-def publish_due(database: Database) -> int:
+def publish_due(database: Database, fail_point: Callable[[str], None] = lambda _name: None) -> int:
     """Publish what is due by the clock, each in a transaction of its own; safe on several machines at once."""
     with database.reading() as session:
         due = session.scalars(_due().order_by(Version.publish_at, Version.id).limit(DUE_AT_ONCE)).all()
-    return sum(_publish_due(database, version_id) for version_id in due)
+    fail_point("due.found")
+    return sum(_publish_due(database, version_id, fail_point) for version_id in due)
 
 
 def sweep(database: Database) -> Callable[[], None]:
@@ -114,7 +115,7 @@ def _due() -> Select[int]:
     )
 
 
-def _publish_due(database: Database, version_id: int) -> bool:
+def _publish_due(database: Database, version_id: int, fail_point: Callable[[str], None]) -> bool:
     with database.writing() as session:
         asset_id = session.scalar(select(Version.asset_id).where(Version.id == version_id))
         session.get(Asset, asset_id, with_for_update=True)
@@ -123,6 +124,7 @@ def _publish_due(database: Database, version_id: int) -> bool:
         version = session.get_one(Version, version_id, with_for_update=True)
         if is_cleared(session, version):
             _replace(session, SYSTEM, version, Move.PUBLISH, unreviewed=version.is_unreviewed, scheduled=True)
+            fail_point("due.published")
             return True
         version.publish_at = None  # somebody must look at it; asking again every second helps nobody
         session.flush()

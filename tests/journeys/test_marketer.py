@@ -232,7 +232,7 @@ def test_dragging_re_plans(page: Page) -> None:
     page.wait_for_selector(".due--planned")
     page.wait_for_selector("html[data-ready]", state="attached")
     item = page.locator(".due--planned:has-text('拖动的案例')")
-    target = page.locator(".calendar__day:not(.is-other)[data-day]:not(.is-today)").last
+    target = page.locator(".calendar__week:has(.is-today) .calendar__day:not(.is-today)").first
     day = target.get_attribute("data-day")
     item.drag_to(target)
     expect(page.locator(".toasts")).to_contain_text(str(day))
