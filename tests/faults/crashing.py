@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from content import publishing
+from content import conversions, files, filestore, publishing
 from content.importing import AssetImport, Options
 from content.kinds import VersionState
-from content.models import Asset, Version
+from content.models import Asset, Conversion, Version
 from kb import backup, config, outbox
 from kb.access import SYSTEM, operator
 from kb.app import open_service
@@ -58,6 +58,20 @@ def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
         outbox.drain(opened.database, embedder.handlers(), 2)
     elif act == "publish":
         _publish(opened, fail)
+    elif act == "due":
+        publishing.publish_due(opened.database, fail)
+        fail("due.committed")
+    elif act == "convert":
+        with opened.database.reading() as session:
+            ids = list(session.scalars(select(Conversion.id)))
+        conversions.converter(opened.database, opened.settings, fail)(ids)
+    elif act == "upload":
+        with (folder / "offer.pdf").open("rb") as stream:
+            kept = filestore.keep(opened.settings, stream, "offer.pdf", fail)
+        with opened.database.writing() as session:
+            files.attach(session, SYSTEM, session.scalars(select(Asset.public_id)).first() or "", kept)
+            fail("before_commit")
+        fail("after_commit")
     elif act == "backup":
         backup.create(opened.database, opened.settings, SYSTEM, folder / "b.zip", replace=True, fail_point=fail)
     elif act == "restore":

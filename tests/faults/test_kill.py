@@ -6,20 +6,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from content import conversions, filestore, publishing, submission
 from content.importing import AssetImport, Options
 from content.kinds import VersionState
-from content.models import Asset, Version
-from kb import audit, outbox
-from kb.access import operator
+from content.models import Asset, Attachment, Conversion, StoredFile, Version
+from kb import audit, clock, outbox
+from kb.access import SYSTEM, Role, operator
 from kb.app import Service
 from kb.outbox import WishKind
 from search import feed, upkeep
 from search.whoosh_engine import WhooshEngine
+from tests.content.test_convert import deck, pdf, png
 from tests.factories import Make
 from tests.faults import crashing
 
@@ -128,6 +131,79 @@ def test_F01_publishing_and_withdrawing_happen_whole_or_not_at_all(
             ("withdrawn", ["version.load", "asset.withdraw"]) if happened else ("published", ["version.load"])
         )
     assert_whole(any_database)
+
+
+def assert_store_agrees(service: Service) -> None:
+    """No version names a file that is not there; what nobody names yet is what doctor reports."""
+    with service.database.reading() as session:
+        state = filestore.examine(session, service.settings)
+        known = set(session.scalars(select(StoredFile.sha256)))
+        there = {path.name for path in service.settings.files_dir.glob("??/*")}
+        assert state.missing == ()
+        assert set(state.orphans) == there - known
+        named = set(session.scalars(select(Attachment.sha256)))
+        assert named <= known & there
+        for version in session.scalars(select(Version)):
+            assert publishing.digest_now(session, version) == version.digest
+
+
+@pytest.mark.parametrize(
+    ("point", "state"), [("due.found", "approved"), ("due.published", "approved"), ("due.committed", "published")]
+)
+def test_F01_a_scheduled_publication_that_dies_is_made_once(
+    any_database: Service, make_any: Make, monkeypatch: pytest.MonkeyPatch, point: str, state: str
+) -> None:
+    make_any.stages()
+    asset = make_any.asset(publish=False, tags=[make_any.stage_id("discovery")], owners=[make_any.user(Role.MARKETER)])
+    with any_database.database.writing() as session:
+        version = submission.submit(session, SYSTEM, asset.public_id)
+        submission.approve_unreviewed(session, SYSTEM, asset.public_id, version.digest)
+        monkeypatch.setattr(publishing, "check_moment", lambda _at: None)
+        submission.publish(session, SYSTEM, asset.public_id, clock.now() - timedelta(seconds=1))
+    assert run(any_database, any_database.settings.data_dir.parent, "due", point) == crashing.DIED
+    with any_database.database.reading() as session:
+        assert session.scalars(select(Version.state)).one() == state
+    publishing.publish_due(any_database.database)
+    with any_database.database.reading() as session:
+        assert session.scalars(select(Version.state)).one() == "published"
+        told = session.scalars(select(audit.AuditEntry).where(audit.AuditEntry.action == "version.publish")).all()
+        assert len(told) == 1
+    assert_whole(any_database)
+
+
+@pytest.mark.parametrize(
+    "point", ["document.converted", "pictures.kept", "document.rendered", "before_commit", "after_commit"]
+)
+def test_F31_a_conversion_that_dies_is_made_once_and_loses_no_file(
+    service: Service, make: Make, tmp_path: Path, point: str
+) -> None:
+    with deck(tmp_path / "deck.pptx", png(tmp_path / "p.png")).open("rb") as stream:
+        kept = filestore.keep(service.settings, stream, "deck.pptx")
+    with service.database.writing() as session:
+        conversions.start(session, make.actor(make.user(Role.MARKETER)), kept, None)
+    assert run(service, service.settings.data_dir.parent, "convert", point) == crashing.DIED
+    assert_store_agrees(service)
+    with service.database.reading() as session:
+        ids = list(session.scalars(select(Conversion.id)))
+    conversions.converter(service.database, service.settings)(ids)
+    with service.database.reading() as session:
+        assert session.scalars(select(Conversion.state)).one() == "done"
+        assert session.scalar(select(func.count()).select_from(Asset)) == 1
+    assert_store_agrees(service)
+
+
+@pytest.mark.parametrize("point", ["received", "recognised", "placed", "before_commit", "after_commit"])
+def test_F29_an_upload_that_dies_leaves_nothing_that_doctor_does_not_tell(
+    service: Service, make: Make, point: str
+) -> None:
+    make.asset(publish=False)
+    folder = service.settings.data_dir.parent
+    pdf(folder / "offer.pdf", "The offer")
+    assert run(service, folder, "upload", point) == crashing.DIED
+    assert_store_agrees(service)
+    with service.database.reading() as session:
+        state = filestore.examine(session, service.settings)
+    assert bool(state.orphans or state.partials) == (point != "after_commit")
 
 
 def test_F03_import_killed_at_random_moments_loses_and_doubles_nothing(any_database: Service, folder: Path) -> None:
