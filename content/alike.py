@@ -58,9 +58,7 @@ class Known:
         ordered = chosen[np.argsort(-found[chosen], kind="stable")][:MOST]
         return [(int(self.asset_ids[row]), float(found[row])) for row in ordered]
 
-    def with_one(self, asset_id: int, sketch: bytes | None) -> "Known":
-        if sketch is None:
-            return self
+    def with_one(self, asset_id: int, sketch: bytes) -> "Known":
         return Known(np.append(self.asset_ids, asset_id), np.concatenate([self.sketches, likeness.stack([sketch])]))
 
 
@@ -110,6 +108,28 @@ def list_alike(
         for row in rows
     ]
     return sorted(found, key=lambda one: (one.is_same_story, -max(one.share, one.closeness), one.asset_id))
+
+
+class Watch:
+    """What a bulk import brings that the library says already, or an earlier record of the same import."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._known: Known | None = None
+
+    def begin(self, session: Session) -> None:
+        """Take in what the library holds; before the first record is written."""
+        if self._known is None:
+            self._known = known(session, self._actor)
+
+    def look(self, session: Session, asset: Asset, sketch: bytes | None) -> Alike | None:
+        """The asset of another story that is most alike by wording; None where nothing is."""
+        if sketch is None or self._known is None:
+            return None
+        shares = dict(self._known.like(sketch, [asset.id]))
+        self._known = self._known.with_one(asset.id, sketch)
+        found = list_alike(session, self._actor, asset, shares, {}) if shares else []
+        return next((one for one in found if not one.is_same_story), None)
 
 
 def editable_published(session: Session, actor: Actor) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from content import document_import, filestore, publishing, service, sources, taxonomy, visibility
+from content import alike, document_import, filestore, publishing, service, sources, taxonomy, visibility
+from content.alike import Alike
 from content.kinds import DEFAULT_HANDLING, AssetType, Facet, Handling, VersionState
 from content.models import Asset, MissingOnBoard, Rendered
 from content.service import Attributes, Wording
@@ -52,6 +53,15 @@ class Options:
     owner: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """An asset whose text an import wrote, and where the record stands."""
+
+    path: str
+    line: int | None
+    asset_id: int
+
+
 @dataclass(slots=True)
 class Report:
     """What an import did, as `kb import --json` prints it."""
@@ -61,6 +71,8 @@ class Report:
     unchanged: int = 0
     failed: list[Failure] = field(default_factory=list)
     warnings: list[Failure] = field(default_factory=list)
+    worded: list["Worded"] = field(default_factory=list)
+    """What got a new text, for those who compare by meaning."""
 
     def count(self, outcome: Outcome) -> None:
         setattr(self, outcome.value, getattr(self, outcome.value) + 1)
@@ -100,6 +112,7 @@ class AssetImport:
         self._actor = actor
         self._options = options
         self._fail_point = fail_point
+        self._watch = alike.Watch(actor)
         self.report = Report()
 
     def run(self, paths: Iterable[Path], progress: Progress = lambda _done: None) -> Report:
@@ -137,6 +150,7 @@ class AssetImport:
         waiting: list[Record] = []
         outcomes: list[Outcome] = []
         with self._database.writing() as session:
+            self._watch.begin(session)
             desk = Desk(session, self._settings, self._actor, self._options)
             for record in batch:
                 try:
@@ -151,12 +165,18 @@ class AssetImport:
                         record, "conflict", "somebody else changed this asset at the same moment: import it again"
                     )
                 self._fail_point("record_kept")
+            warnings = desk.warnings + [found for told in desk.worded if (found := self._near(session, *told))]
             self._fail_point("before_commit")
         self._fail_point("after_commit")
-        self.report.warnings += desk.warnings
+        self.report.warnings += warnings
+        self.report.worded += [Worded(record.path, record.line, asset.id) for record, asset, _ in desk.worded]
         for outcome in outcomes:
             self.report.count(outcome)
         return waiting
+
+    def _near(self, session: Session, record: Record, asset: Asset, sketch: bytes | None) -> Failure | None:
+        found = self._watch.look(session, asset, sketch)
+        return near_duplicate(record.path, record.line, found) if found is not None else None
 
     def _fail(self, record: Record, code: str, message: str) -> None:
         self.report.failed.append(Failure(record.path, record.line, code, message))
@@ -169,6 +189,14 @@ class AssetImport:
                 row.digest: row for row in session.scalars(select(Rendered).where(Rendered.digest.in_(wanted.values())))
             }
         return {text: kept.get(digest) or service.render(text) for text, digest in wanted.items()}
+
+
+def near_duplicate(path: str, line: int | None, found: Alike) -> Failure:
+    """The warning about a text that the library has already in much the same words or with the same meaning."""
+    name = f"external:{found.external_id}" if found.external_id else found.public_id
+    how = f"{found.share:.0%} of its wording is that of" if found.share else "it means much the same as"
+    advice = "keep one of them" if found.share else "keep one of them, or tie them with translation_of"
+    return Failure(path, line, "near_duplicate", f"{how} “{found.title}” ({name}): {advice}")
 
 
 class _SourceMissing(Exception):
@@ -187,6 +215,7 @@ class Desk:
         self._users = {row.email: row.id for row in session.execute(select(User.email, User.id))}
         self._teams = {row.name: row.id for row in session.execute(select(Team.name, Team.id))}
         self.warnings: list[Failure] = []
+        self.worded: list[tuple[Record, Asset, bytes | None]] = []
 
     def put(self, record: Record, rendered: Rendered | None, *, last_try: bool) -> Outcome:
         """Create, update or leave one asset; raises Invalid with every mistake of the record."""
@@ -220,6 +249,8 @@ class Desk:
             external_id=external_id,
             outcome=outcome.value,
         )
+        if reworded:
+            self.worded.append((record, asset, rendered.likeness))
         return outcome
 
     def create(self, record: Record, rendered: Rendered) -> Asset:

@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from content import commands, deals, exporting, filestore, mapping, sample, taxonomy
+from content import commands, deals, exporting, filestore, importing, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
 from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
@@ -25,7 +25,7 @@ from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.console import REFUSED, print_json, progress, say
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
-from search import answer, documents, encoder, evaluate, service, upkeep, vectors
+from search import answer, documents, duplicates, encoder, evaluate, service, upkeep, vectors
 from search.encoder import CannotEncode, Encoder
 from search.engine import IndexDamaged, IndexMissing
 from search.query import FACETS, Mode, Query
@@ -353,7 +353,28 @@ def import_assets(paths: tuple[Path, ...], publish: bool, create_tags: bool, own
             report = importer.run(paths, step)
         with progress("Indexing"):
             outbox.drain(opened.database, opened.worker.handlers)
+        with progress("Comparing") as step:
+            _warn_of_meanings(opened, report, step)
     _tell(report, as_json)
+
+
+def _warn_of_meanings(opened: Service, report: Report, step: Callable[[int], None]) -> None:
+    """Tell which new texts mean what the library says already; those whose wording told so are left out."""
+    told = {(line.path, line.line) for line in report.warnings if line.code == "near_duplicate"}
+    fresh = [one for one in report.worded if (one.path, one.line) not in told]
+    with opened.database.reading() as session:
+        if not fresh or opened.meaning.is_off or vectors.active(session) is None:
+            return
+    if opened.meaning.wanted.wait(ENCODER_SECONDS) is None:
+        return
+    for done, one in enumerate(fresh[:MEANINGS_AT_ONCE], 1):
+        with opened.database.reading() as session:
+            found = duplicates.by_meaning(session, opened.finder, access.operator(), one.asset_id)
+        if found is not None:
+            report.warnings.append(importing.near_duplicate(one.path, one.line, found))
+        step(done)
+    if (left := len(fresh) - MEANINGS_AT_ONCE) > 0:
+        say.print(f"{left} more texts were compared by their wording alone", style="yellow")
 
 
 def _import_csv(kind: str) -> Any:
@@ -434,6 +455,7 @@ def export_assets(folder: Path, email: str | None, as_json: bool) -> None:
 # --- finding ---
 
 ENCODER_SECONDS = 60.0
+MEANINGS_AT_ONCE = 500
 """How long the command line waits for a model to load."""
 LIMITED = {
     "lexical_only": "Search by meaning is not ready: these were found by their words. `kb doctor` says why.",

@@ -52,6 +52,19 @@ class Near:
         return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """How far assets and one text say the same: parallel arrays in no order; which are in the text's language."""
+
+    asset_ids: IntArray
+    closeness: FloatArray
+    same_language: BoolArray
+
+    @classmethod
+    def none(cls) -> "Agreement":
+        return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
+
+
 class Matrix:
     """The passages as of one stamp; shape of the vectors is (n, dimension), rows of length one, an asset's rows together."""
 
@@ -118,6 +131,26 @@ class Matrix:
             wanted |= np.isin(groups.assets[order], also)
         chosen = order[wanted]
         return Near(groups.assets[chosen], closeness[chosen], groups.best_rows(of_rows, best)[chosen])
+
+    def agreement(self, passages: Float32Array, declared: Sequence[str], visible: IntArray) -> Agreement:
+        """How far each visible asset says what these passages say, and they what it says: a text and its double.
+
+        `passages` are an encoder's vectors of one text, one row each, in the languages of `declared`. An asset's
+        closeness is the mean over both sides of how near each passage's best counterpart on the other side is.
+        """
+        groups = self._groups
+        if not groups.rows or not len(visible) or not len(passages):
+            return Agreement.none()
+        own = languages.normal(passages - self.means.passage_means()[_numbers(declared)])
+        near = self._room[: groups.rows] @ own.T
+        forth = np.maximum.reduceat(near, groups.starts, axis=0).mean(axis=1)
+        sizes = np.diff(groups.starts, append=groups.rows)
+        back = np.add.reduceat(near.max(axis=1), groups.starts) / sizes
+        largest = int(max(groups.assets.max(), visible.max()))
+        allowed = np.flatnonzero(_mask(visible, largest)[groups.assets] & groups.live)
+        most = np.bincount(_numbers(declared)).argmax()
+        closeness = ((forth + back) / 2)[allowed].astype(np.float64)
+        return Agreement(groups.assets[allowed], closeness, groups.languages[allowed] == most)
 
     def middle_of(self, asset_id: int) -> Float32Array | None:
         """What an asset is about: the mean of its passages, of length one; None where it has none."""

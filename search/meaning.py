@@ -1,7 +1,7 @@
 """Nearness of meaning for searches: the encoder that is loaded, the vectors that are stored, and which go together."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from search import passages, vectors
 from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
 from search.engine import IntArray
-from search.matrix import Keeper, Matrix, Near, Spot
+from search.matrix import Agreement, Keeper, Matrix, Near, Spot
+from search.passages import Passage
 from search.vectors import KnownEncoder
 
 LONGEST_QUERY: Final = 128
@@ -92,6 +93,28 @@ class _QueryVectors:
         return made
 
 
+class _PassageVectors:
+    """Vectors of the last passages of drafts: most of a draft is as it was when it was saved a moment ago."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, str], QueryVector] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, encoder: Encoder, texts: Sequence[str]) -> QueryVector:
+        """One row a text; one caller at a time, since an encoder takes all cores anyway."""
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if (encoder.name, text) not in self._made]
+            if new:
+                for text, vector in zip(new, encoder.encode_passages(new), strict=True):
+                    self._made[encoder.name, text] = vector
+            found = np.stack([self._made[encoder.name, text] for text in texts])
+            for text in texts:
+                self._made.move_to_end((encoder.name, text))
+            while len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        return found
+
+
 class Meaning:
     """What a process knows of meaning.
 
@@ -105,6 +128,7 @@ class Meaning:
         self._former: tuple[str, EncoderLoader] | None = None
         self._keeper = Keeper()
         self._vectors = _QueryVectors()
+        self._passages = _PassageVectors()
 
     @property
     def is_off(self) -> bool:
@@ -137,6 +161,21 @@ class Meaning:
         except CannotEncode:
             return None
         return Asked(matrix, matrix.means.query(vector, asked))
+
+    def agreement(self, session: Session, said: Sequence[Passage], visible: IntArray) -> Agreement | None:
+        """How far visible assets say what a text's passages say; None where nothing can be compared now."""
+        known = None if self.is_off else vectors.active(session)
+        encoder = self._encoder_of(known) if known else None
+        if known is None or encoder is None:
+            return None
+        matrix = self._keeper.refreshed(session, known)
+        if not len(matrix):
+            return None
+        try:
+            own = self._passages.of(encoder, [passage.embedded for passage in said])
+        except CannotEncode:
+            return None
+        return matrix.agreement(own, [passage.language for passage in said], visible)
 
     def foresee(self, text: str) -> None:
         """Begin to encode what `ask` will be asked in a moment, beside what is done until then."""
