@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from content import sample_activity, sources, taxonomy
+from content import sample_activity, sample_desk, sources, taxonomy
 from content.crm import CsvImport
 from content.deals import Deal
 from content.importing import AssetImport, Options, Report
@@ -58,9 +58,10 @@ def load(database: Database, settings: Settings, actor: Actor, say: Say = lambda
         return found
 
     importer = AssetImport(database, settings, actor, Options(publish=True))
-    assets = importer.run([FOLDER / "assets"], lambda done: say(f"{done} assets"))
-    _date_assets(database)
+    assets = importer.run(sample_desk.list_new(database, FOLDER / "assets"), lambda done: say(f"{done} assets"))
+    _date_assets(database, settings)
     reports = [assets, *bring("deals"), *bring("stages"), *bring("usage")]
+    reports.append(sample_desk.load(database, settings, actor))
     say("the sample company is loaded")
     return reports
 
@@ -137,13 +138,17 @@ def _shift(database: Database) -> Callable[[datetime], datetime]:
     return lambda at: at + days
 
 
-def _date_assets(database: Database) -> None:
+def _date_assets(database: Database, settings: Settings) -> None:
     """Give the loaded versions a past, so that use came after publication and some are due for verification."""
     with database.writing() as session:
         for asset, version in session.execute(_fresh()):
             days = asset.extra.get("published_days_ago", PUBLISHED_DAYS_AGO)
             version.published_at = clock.now() - timedelta(days=days if isinstance(days, int) else PUBLISHED_DAYS_AGO)
             _verify_in_the_past(session, asset)
+            left = asset.extra.get("expires_in_days")
+            if isinstance(left, int):
+                day = clock.now().astimezone(settings.zone).date() + timedelta(days=left + 1)
+                asset.expires_at = datetime.combine(day, time.min, settings.zone)
 
 
 def _fresh() -> Select[Asset, Version]:

@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 
 from content import sample, sample_activity, sources
 from content.deals import Deal, DealStage
-from content.models import Asset, UseEvent, Version
+from content.models import Asset, PlanItem, UseEvent, Version
 from content.sample_activity import Activity, SampleAsset
 from content.sources import Record
+from kb import clock
 from kb.access import SYSTEM
 from kb.app import Service
 
@@ -152,15 +153,24 @@ def test_it_loads_without_a_failure_or_warning_and_again_without_a_change(servic
     first = sample.load(service.database, service.settings, SYSTEM)
     assert [line for report in first for line in (*report.failed, *report.warnings)] == []
     assert first[0].created == len(written())
+    assert desk(service) == {"draft": 4, "in_review": 1, "approved": 1, "planned": 5, "expiring": 1}
     assert "TT-POC-EN" in behind(service)
     assert len(behind(service)) < 5
     kept = figures(service)
-    second = sample.load(service.database, service.settings, SYSTEM)
-    assert [(report.created, report.updated, report.failed) for report in second] == [(0, 0, [])] * 7
     with time_machine.travel(datetime.now().astimezone() + timedelta(days=3), tick=True):
         later = sample.load(service.database, service.settings, SYSTEM)
-    assert [(report.created, report.updated, report.failed) for report in later] == [(0, 0, [])] * 7
+    assert [(report.created, report.updated, report.failed) for report in later] == [(0, 0, [])] * 8
     assert figures(service) == kept
+
+
+def desk(service: Service) -> dict[str, int]:
+    """What is under way: on the board and in the plan."""
+    with service.database.reading() as session:
+        states = session.scalars(select(Version.state).where(Version.state.not_in(["published", "superseded"]))).all()
+        planned = session.scalar(select(func.count()).select_from(PlanItem)) or 0
+        soon = clock.now() + timedelta(days=14)
+        expiring = session.scalar(select(func.count()).where(Asset.expires_at.between(clock.now(), soon))) or 0
+    return {state: states.count(state) for state in sorted(set(states))} | {"planned": planned, "expiring": expiring}
 
 
 def behind(service: Service) -> set[str]:

@@ -1,5 +1,6 @@
 """A running demonstration and a real browser."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -30,6 +31,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 START_SECONDS = 60
+KB = [sys.executable, "-m", "kb.cli"]
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,33 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    """`kb demo` in a folder of its own, served as a process of its own."""
+def loaded(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The data folder of `kb demo`, loaded once for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "kb-demo"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            growing = folder.with_suffix(".growing")
+            command = [*KB, "demo", "--no-serve"]
+            subprocess.run(command, cwd=ROOT, env=_environment(growing), check=True, capture_output=True, timeout=300)
+            growing.rename(folder)
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
+    return own | {"KB_DATA_DIR": str(folder)}
+
+
+@pytest.fixture(scope="session")
+def demo(loaded: Path) -> Iterator[Demo]:
+    """The sample company in a folder of its own, served as a process of its own."""
     folder = Path(tempfile.mkdtemp(prefix="kbdemo")) / "data"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
-    environment["KB_DATA_DIR"] = str(folder)
-    command = [sys.executable, "-m", "kb.cli"]
-    subprocess.run(
-        [*command, "demo", "--no-serve"], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300
-    )
+    shutil.copytree(loaded, folder)
+    environment = _environment(folder)
     port = _free_port()
-    server = subprocess.Popen(
-        [*command, "serve", "--port", str(port)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    )
+    server = subprocess.Popen([*KB, "serve", "--port", str(port)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url)

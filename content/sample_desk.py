@@ -1,0 +1,96 @@
+"""The sample company's work under way: drafts, versions on their way to readers, a plan, an answer from the field."""
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from content import deals, drafting, planning, service, stories, submission, taxonomy
+from content.importing import AssetImport, Options, Report
+from content.kinds import AssetType, VersionState
+from content.models import Asset, PlanItem
+from content.planning import NewItem
+from content.stories import Story, StoryKind
+from kb import clock, users
+from kb.access import Actor
+from kb.config import Settings
+from kb.db import Database
+
+FOLDER: Final = Path(__file__).parent / "sample"
+
+Entry = Mapping[str, Any]
+
+
+def load(database: Database, settings: Settings, actor: Actor) -> Report:
+    """Lay out what is not there yet; safe to run again, and to be ended half way. Answers what the drafts' import did."""
+    report = AssetImport(database, settings, actor, Options()).run(list_new(database, FOLDER / "drafts"))
+    desk: Mapping[str, list[Entry]] = yaml.safe_load((FOLDER / "desk.yaml").read_text(encoding="utf-8"))
+    for entry in desk["edits"]:
+        with database.writing() as session:
+            _edit(session, settings, entry)
+    for entry in desk["plan"]:
+        with database.writing() as session:
+            _plan(session, settings, entry)
+    for entry in desk["stories"]:
+        with database.writing() as session:
+            _tell(session, entry)
+    return report
+
+
+def list_new(database: Database, folder: Path) -> list[Path]:
+    """The files of assets that are not here yet: what somebody made of the others stays as it is."""
+    with database.reading() as session:
+        known = {str(name).casefold() for name in session.scalars(select(Asset.external_id))}
+    return [path for path in sorted(folder.glob("*.md")) if path.stem.casefold() not in known]
+
+
+def _person(session: Session, email: str) -> Actor:
+    return users.actor_of(users.get_by_email(session, email))
+
+
+def _edit(session: Session, settings: Settings, entry: Entry) -> None:
+    """A new version of an asset of which only the published one is there, as far on its way as the entry says."""
+    person = _person(session, entry["by"])
+    reference = f"external:{entry['asset']}"
+    asset = drafting.load_editable(session, person, reference)
+    before = drafting.get_draft(session, person, reference)
+    if service.find_version(session, asset, *(set(VersionState) - {VersionState.PUBLISHED})) is not None:
+        return
+    text = before.text
+    for old, new in entry["changes"]:
+        text = text.replace(old, new)
+    wording = drafting.wording_of(before, {"text": text})
+    draft = drafting.put_draft(session, person, reference, before.revision, wording, service.render(text))
+    if entry["goes_to"] == "draft":
+        return
+    version = submission.submit(session, person, reference, draft.revision)
+    if entry["goes_to"] == "scheduled":
+        submission.approve_unreviewed(session, person, reference, version.digest)
+        day = clock.now().astimezone(settings.zone).date() + timedelta(days=entry["in_days"])
+        moment = datetime.combine(day, time.fromisoformat(entry["hour"]), settings.zone)
+        submission.publish(session, person, reference, moment)
+
+
+def _plan(session: Session, settings: Settings, entry: Entry) -> None:
+    if session.scalar(select(PlanItem.id).where(PlanItem.title == entry["title"])) is not None:
+        return
+    person = _person(session, entry["owner"])
+    day = clock.now().astimezone(settings.zone).date() + timedelta(days=entry["in_days"])
+    asset = f"external:{entry['asset']}" if "asset" in entry else ""
+    planning.add(
+        session, person, NewItem(entry["title"], AssetType(entry["type"]), day, entry["owner"], entry["note"], asset)
+    )
+
+
+def _tell(session: Session, entry: Entry) -> None:
+    person = _person(session, entry["by"])
+    if any(one.title == entry["title"] for one in stories.list_own(session, person)):
+        return
+    parts = {key: entry[key] for key in ("title", "first", "second", "third")}
+    story = Story(StoryKind(entry["kind"]), **parts)
+    deal = deals.get_context(session, person, taxonomy.load(session), entry["deal"])
+    stories.submit(session, person, story, service.render(stories.text_of(story)), deal)
