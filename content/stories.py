@@ -106,8 +106,10 @@ def submit(session: Session, actor: Actor, story: Story, rendered: Rendered, dea
     wording = Wording(story.title.strip(), text, importing.guess_language(text), handling)
     version = service.put_draft(session, actor, asset, wording, rendered)
     audit.record(session, actor, "story.submit", "asset", asset.public_id, kind=story.kind.value, digest=version.digest)
+    told = users.list_names(session, [actor.user_id] if actor.user_id is not None else [])
     for user_id in _marketers(session, actor):
-        notices.tell(session, user_id, "story", asset.id, f"story:{asset.id}", about=actor.name)
+        about = told.get(actor.user_id or 0, actor.name)
+        notices.tell(session, user_id, "story", asset.id, f"story:{asset.id}", about=about)
     return asset
 
 
