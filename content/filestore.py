@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import CompoundSelect, delete, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from content import convert, file_kinds
 from content.convert import CannotConvert, Converted
@@ -340,11 +340,24 @@ def sweep(database: Database, settings: Settings) -> Callable[[], None]:
     return tidy
 
 
+class _Uses:
+    """Other places than attachments that name stored files by their hash."""
+
+    columns: tuple[InstrumentedAttribute[str | None], ...] = ()
+
+
+def set_uses(*columns: InstrumentedAttribute[str | None]) -> None:
+    """Say which columns of other areas keep stored files from being tidied away."""
+    _Uses.columns = columns
+
+
 def clear(database: Database, settings: Settings) -> int:
     """Remove files and rows that nothing names and that are older than a day; answers how many files went."""
     before = clock.now() - KEPT_UNUSED
     with database.writing() as session:
-        used = select(Attachment.sha256)
+        used: CompoundSelect[str] = union_all(
+            select(Attachment.sha256), *(select(column).where(column.is_not(None)) for column in _Uses.columns)
+        )
         converting = select(Conversion.file_id)
         for row in session.scalars(
             select(StoredFile).where(

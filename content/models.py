@@ -264,6 +264,31 @@ class Doubt(Base):
     blocks_verification: Mapped[bool] = mapped_column(default=False)
 
 
+class AskedParty(Base):
+    """A party is asked to look at an asset: its reviewers see the drafts until that is answered."""
+
+    __tablename__ = "asked_party"
+    __table_args__ = (
+        CheckConstraint("party IN ('legal', 'marketing', 'sales')", name="party"),
+        Index(
+            "uq_asked_party_one_open",
+            "asset_id",
+            "party",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    party: Mapped[str] = mapped_column(String(20))
+    note: Mapped[str] = mapped_column(Text, default="")
+    asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    asked_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]
+
+
 class AccessChange(Base):
     """Who may read is to become more: waits until it is cleared, while the narrower access holds."""
 

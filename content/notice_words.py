@@ -19,6 +19,7 @@ WORDS: Mapping[str, str] = {
     "behind": N_("Its source was published anew: bring the translation up to date, or say that it still matches."),
     "expires": N_("Expires on %(day)s."),
     "doubt": N_("Unverified: %(about)s."),
+    "asked": N_("You are asked to look at what the compliance check stops: %(about)s."),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
 }

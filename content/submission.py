@@ -1,6 +1,6 @@
 """From draft to cleared: submit, take back, put aside, restore; and, while no review is set up, approval by marketers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,19 @@ class NothingNew(Conflict):
     """The draft says what is published."""
 
     code, message = "nothing_new", N_("The draft is the same as the published version.")
+
+
+Check = Callable[[Session, Actor, Asset, Version], None]
+
+
+class _Checks:
+    """Who looks at a draft before it is frozen; raises what the author must do first."""
+
+    check: Check | None = None
+
+
+def set_check(check: Check | None) -> None:
+    _Checks.check = check
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,8 @@ def submit(session: Session, actor: Actor, reference: str, revision: int | None 
     draft.digest = publishing.digest_now(session, draft)
     if published is not None and published.digest == draft.digest:
         raise NothingNew()
+    if _Checks.check is not None:
+        _Checks.check(session, actor, asset, draft)
     _freeze(draft, Move.SUBMIT)
     session.flush()
     _trace(session, actor, "version.submit", asset, draft)

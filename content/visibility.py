@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from content.deals import Deal, DealContext, is_member, reached_position
 from content.kinds import Facet, Handling, UseKind, VersionState
-from content.models import Asset, AssetAudience, AssetOwner, Contribution, Grant, UseEvent, Version
+from content.models import AskedParty, Asset, AssetAudience, AssetOwner, Contribution, Grant, UseEvent, Version
 from content.taxonomy import Tag
 from kb.access import Actor, Role, Tier
 from kb.db import this_moment
@@ -108,6 +108,11 @@ def editable_by(actor: Actor) -> ColumnElement[bool]:
             .where(Contribution.user_id == actor.user_id)
         ),
     )
+    if Role.REVIEWER in actor.roles and actor.parties:
+        asked = select(AskedParty.asset_id).where(
+            AskedParty.party.in_(sorted(actor.parties)), AskedParty.ended_at.is_(None)
+        )
+        theirs = or_(theirs, and_(Asset.id.in_(asked), _is_cleared_for(actor)))
     if Role.MARKETER in actor.roles:
         return or_(theirs, and_(_is_cleared_for(actor), _is_audience(actor)))
     return theirs

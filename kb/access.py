@@ -43,6 +43,7 @@ class Permission(StrEnum):
     EDIT = "edit"  # see drafts and the editors' library
     PUBLISH = "publish"
     CURATE = "curate"  # vocabularies, without the stages
+    PROVE = "prove"  # registers of evidence and of customers' consent
     IMPORT = "import"  # bring content, people and deals in
     ADMINISTER = "administer"  # people, vocabularies, parts page
     METRICS = "metrics"
@@ -52,8 +53,8 @@ _EVERYBODY = frozenset({Permission.SEARCH, Permission.USE, Permission.ACCOUNT})
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.REP: _EVERYBODY,
-    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE},
-    Role.REVIEWER: _EVERYBODY | {Permission.EDIT},
+    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE},
+    Role.REVIEWER: _EVERYBODY | {Permission.EDIT, Permission.PROVE},
     Role.MANAGER: _EVERYBODY,
     Role.COORDINATOR: _EVERYBODY | {Permission.EDIT},
     Role.ADMIN: _EVERYBODY
@@ -61,6 +62,7 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
         Permission.EDIT,
         Permission.PUBLISH,
         Permission.CURATE,
+        Permission.PROVE,
         Permission.IMPORT,
         Permission.ADMINISTER,
         Permission.METRICS,

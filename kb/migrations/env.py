@@ -13,6 +13,7 @@ import kb.outbox
 import kb.sessions
 import kb.tokens
 import kb.users
+import review.models
 import search.log
 import search.vectors
 from kb.db import Base
@@ -28,6 +29,7 @@ MODELS = (
     kb.sessions,
     kb.tokens,
     kb.users,
+    review.models,
     search.log,
     search.vectors,
 )
