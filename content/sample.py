@@ -42,8 +42,17 @@ class Face:
     name: str
 
 
-def load(database: Database, settings: Settings, actor: Actor, say: Say = lambda _text: None) -> list[Report]:
-    """Load people, vocabulary, deals, assets and usage; safe to run again, and to be ended half way."""
+def load(
+    database: Database,
+    settings: Settings,
+    actor: Actor,
+    say: Say = lambda _text: None,
+    registers: Callable[[], None] = lambda: None,
+) -> list[Report]:
+    """Load people, vocabulary, deals, assets and usage; safe to run again, and to be ended half way.
+
+    `registers` puts on file what the assets cite, before anything is handed to review.
+    """
     load_people(database, actor)
     load_vocabulary(database, actor)
     say("people and vocabulary are there")
@@ -61,6 +70,7 @@ def load(database: Database, settings: Settings, actor: Actor, say: Say = lambda
     assets = importer.run(sample_desk.list_new(database, FOLDER / "assets"), lambda done: say(f"{done} assets"))
     _date_assets(database, settings)
     reports = [assets, *bring("deals"), *bring("stages"), *bring("usage")]
+    registers()
     reports.append(sample_desk.load(database, settings, actor))
     say("the sample company is loaded")
     return reports

@@ -30,6 +30,8 @@ import content.routes
 import content.story_routes
 import content.vocabulary_api
 import content.vocabulary_routes
+import review.api
+import review.routes
 import search.api
 import search.routes
 from content import alike, conversions, dealing, files, filestore, freshness, index_feed, kinds, publishing, submission
@@ -37,6 +39,8 @@ from kb import account, api, clock, db, health, idempotency, language, login, no
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
+from review import checking, registers
+from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
@@ -89,6 +93,8 @@ def open_service(settings: Settings) -> Service:
     database = db.bind(db.Database(settings.sqlalchemy_url))
     index_feed.install()
     publishing.set_gate(submission.is_approved)
+    submission.set_check(checking.stop_submission)
+    filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
     engine = WhooshEngine(settings.index_dir)
     handlers = feed.handlers(database, engine)
     meaning = Meaning(
@@ -107,6 +113,7 @@ def open_service(settings: Settings) -> Service:
                 idempotency.sweep(database),
                 alike.sweep(database),
                 freshness.sweep(database),
+                registers.sweep(database),
             ],
         ),
         embedding.worker(database, meaning),
@@ -166,6 +173,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.history_routes.area,
         content.api.area,
         content.publishing_api.area,
+        review.routes.area,
+        review.api.area,
         search.routes.area,
         search.api.area,
     ):

@@ -25,6 +25,8 @@ from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.console import REFUSED, print_json, progress, say
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
+from review import commands as review_commands
+from review import sample as review_sample
 from search import answer, documents, duplicates, encoder, evaluate, service, upkeep, vectors
 from search.encoder import CannotEncode, Encoder
 from search.engine import IndexDamaged, IndexMissing
@@ -73,6 +75,7 @@ def installation() -> Iterator[Service]:
 
 
 cli.add_command(commands.tag_group(installation))
+cli.add_command(review_commands.compliance_group(installation))
 
 
 # --- installations ---
@@ -151,7 +154,11 @@ def _work_in_background(opened: Service) -> None:
 
 def _load_sample(opened: Service) -> None:
     for report in sample.load(
-        opened.database, opened.settings, access.operator(), lambda text: say.print(f"  sample: {text}", style="dim")
+        opened.database,
+        opened.settings,
+        access.operator(),
+        lambda text: say.print(f"  sample: {text}", style="dim"),
+        lambda: review_sample.load(opened.database, access.operator()),
     ):
         for failure in report.failed:
             say.print(f"  sample: {failure.path}:{failure.line} {failure.message}", style="red", markup=False)

@@ -1,7 +1,10 @@
 """Fixtures: a migrated database per test (SQLite, PostgreSQL on request), an opened service, signed-in clients."""
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,6 +35,8 @@ os.environ.setdefault("KB_ENCODER", encoder.OFF)
 """What starts the command itself needs no model; tests of meaning say which one they mean."""
 SECRET = "a secret of the tests, long enough to sign with"
 ORIGIN = "https://127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
+KB = [sys.executable, "-m", "kb.cli"]
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
 
@@ -147,6 +152,26 @@ def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
 def service(settings: Settings) -> Iterator[Service]:
     """An opened embedded installation with an empty index."""
     yield from _opened(settings)
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The data folder of `kb demo`, loaded once for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "kb-demo"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            growing = folder.with_suffix(".growing")
+            command = [*KB, "demo", "--no-serve"]
+            subprocess.run(command, cwd=ROOT, env=environment_of(growing), check=True, capture_output=True, timeout=300)
+            growing.rename(folder)
+    return folder
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
+    return own | {"KB_DATA_DIR": str(folder)}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

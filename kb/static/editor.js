@@ -2,6 +2,7 @@
 const PAUSE = 1500;
 const RETRY = 5000;
 const PREVIEW = 350;
+const LOOK = 600;
 
 export function start(page) {
   const place = document.querySelector("[data-editor]");
@@ -52,8 +53,10 @@ class Editor {
     this.area.addEventListener("paste", (event) => this.takeFiles(event, event.clipboardData));
     this.area.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
     this.area.addEventListener("drop", (event) => this.takeFiles(event, event.dataTransfer));
+    this.place.querySelector("[data-findings]").addEventListener("click", (event) => event.target.closest("[data-show]") && this.show(event.target.closest("[data-start]").dataset));
     this.nda();
     this.preview();
+    this.look();
   }
 
   snapshot() {
@@ -73,6 +76,8 @@ class Editor {
     this.timers.save = setTimeout(() => this.save(), PAUSE);
     clearTimeout(this.timers.preview);
     this.timers.preview = setTimeout(() => this.preview(), PREVIEW);
+    clearTimeout(this.timers.look);
+    this.timers.look = setTimeout(() => this.look(), LOOK);
   }
 
   nda() {
@@ -191,6 +196,38 @@ class Editor {
     } catch {
       return; // the next key asks again
     }
+  }
+
+  // What the compliance rules say of the text as it is typed; a form that is being filled in there is left alone.
+  async look() {
+    const place = this.place.querySelector("[data-findings]");
+    if (place.contains(document.activeElement) && document.activeElement.matches("input")) return;
+    this.looked?.abort();
+    const looked = (this.looked = new AbortController());
+    const { title, text, handling } = this.form.elements;
+    const body = new URLSearchParams({ title: title.value, text: text.value, handling: handling.value });
+    try {
+      const answer = await fetch(place.dataset.findings, { method: "POST", body, headers: { "X-CSRFToken": token(), "X-Fragment": "1" }, credentials: "same-origin", signal: looked.signal });
+      if (!answer.ok) return;
+      const holder = document.createElement("template");
+      holder.innerHTML = await answer.text();
+      const { count, stopping } = holder.content.querySelector("[data-count]").dataset;
+      for (const button of holder.content.querySelectorAll("[data-show]")) button.hidden = false;
+      place.replaceChildren(...holder.content.childNodes);
+      const mark = this.place.querySelector("[data-findings-count]");
+      mark.textContent = count === "0" ? "" : count;
+      mark.className = `small push ${stopping === "0" ? "tone-care" : "tone-stop"}`;
+    } catch {
+      return; // the next key asks again
+    }
+  }
+
+  show({ start, end }) {
+    this.area.focus();
+    this.area.setSelectionRange(Number(start), Number(end));
+    const line = this.area.value.slice(0, Number(start)).split("\n").length;
+    const lines = this.area.value.split("\n").length;
+    this.area.scrollTop = Math.max(0, (line / lines) * this.area.scrollHeight - this.area.clientHeight / 2);
   }
 
   // Where the asset stands, and what is missing, as the server knows it after this save.

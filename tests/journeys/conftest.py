@@ -1,11 +1,8 @@
 """A running demonstration and a real browser."""
 
-import fcntl
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -20,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from content import sample
 from kb import config
 from kb.db import Database
+from tests.conftest import KB, environment_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -31,7 +29,6 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 START_SECONDS = 60
-KB = [sys.executable, "-m", "kb.cli"]
 
 
 @dataclass(frozen=True)
@@ -43,31 +40,11 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def loaded(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The data folder of `kb demo`, loaded once for all processes of a run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "kb-demo"
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            growing = folder.with_suffix(".growing")
-            command = [*KB, "demo", "--no-serve"]
-            subprocess.run(command, cwd=ROOT, env=_environment(growing), check=True, capture_output=True, timeout=300)
-            growing.rename(folder)
-    return folder
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
-    return own | {"KB_DATA_DIR": str(folder)}
-
-
-@pytest.fixture(scope="session")
 def demo(loaded: Path) -> Iterator[Demo]:
     """The sample company in a folder of its own, served as a process of its own."""
     folder = Path(tempfile.mkdtemp(prefix="kbdemo")) / "data"
     shutil.copytree(loaded, folder)
-    environment = _environment(folder)
+    environment = environment_of(folder)
     port = _free_port()
     server = subprocess.Popen([*KB, "serve", "--port", str(port)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
