@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -238,8 +238,13 @@ def keep_access(reference: str) -> AnyResponse:
 @area.post("/assets/<reference>/submit", needs=Permission.EDIT)
 def submit(reference: str) -> AnyResponse:
     revision = request.form.get("revision", "")
-    with writing() as db:
-        submission.submit(db, actor(), reference, _number(revision) if revision else None)
+    try:
+        with writing() as db:
+            submission.submit(db, actor(), reference, _number(revision) if revision else None)
+    except (submission.Incomplete, submission.Stopped) as stopped:
+        flash(gettext(stopped.text), "stop")
+        place = "facts" if isinstance(stopped, submission.Incomplete) else "findings"
+        return redirect(dealing.link("content_editor.edit", reference=reference, _anchor=place))
     done(gettext("Submitted. Readers keep the present version meanwhile."))
     return _back(reference)
 

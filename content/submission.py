@@ -23,6 +23,10 @@ class Incomplete(Invalid):
     code, message = "incomplete", N_("Something is missing before this can be submitted. It is named beside the text.")
 
 
+class Stopped(Conflict):
+    """A check does not let the text pass as it stands."""
+
+
 class InReview(Conflict):
     """One version at a time is judged."""
 

@@ -8,13 +8,13 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from content import drafting, service
+from content import drafting, service, submission
 from content.kinds import Handling, VersionState
 from content.models import Asset, Contribution, Version
 from content.visibility import editable_by
 from kb import audit, clock, users
 from kb.access import Actor, Party, Permission, require
-from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
+from kb.errors import N_, Forbidden, Invalid, NotFound
 from review import asking, compliance, registers, rulebook
 from review.compliance import Finding, Known, Rule
 from review.models import Evidence, Waiver
@@ -26,7 +26,7 @@ MOST_TEXT: Final = 400_000
 MOST_SHOWN: Final = 200
 
 
-class ComplianceBlocked(Conflict):
+class ComplianceBlocked(submission.Stopped):
     """Somebody must change the words, prove them, or let legal waive the finding."""
 
     code, message = (

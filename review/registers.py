@@ -63,7 +63,7 @@ class Part(StrEnum):
 PART_NAMES: Mapping[Part, str] = {
     Part.NAME: N_("Name"),
     Part.LOGO: N_("Logo"),
-    Part.QUOTE: N_("Quote"),
+    Part.QUOTE: N_("Words quoted"),
     Part.FIGURES: N_("Figures"),
     Part.PERSON: N_("Person"),
 }

@@ -2,7 +2,7 @@
 const PAUSE = 1500;
 const RETRY = 5000;
 const PREVIEW = 350;
-const LOOK = 600;
+const LOOK = 300;
 
 export function start(page) {
   const place = document.querySelector("[data-editor]");
@@ -54,6 +54,8 @@ class Editor {
     this.area.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
     this.area.addEventListener("drop", (event) => this.takeFiles(event, event.dataTransfer));
     this.place.querySelector("[data-findings]").addEventListener("click", (event) => event.target.closest("[data-show]") && this.show(event.target.closest("[data-start]").dataset));
+    const wanted = /^#\w+$/.test(location.hash) && this.place.querySelector(`details${location.hash}`);
+    if (wanted) wanted.open = true;
     this.nda();
     this.preview();
     this.look();
