@@ -118,8 +118,15 @@ def _from_form(reference: str) -> usage.NewEvent:
 
 @area.post("/assets/<reference>/verify", needs=Permission.USE)
 def verify(reference: str) -> AnyResponse:
-    with writing() as db:
-        found = verifying.verify(db, actor(), dealing.chosen(), reference)
+    try:
+        with writing() as db:
+            found = verifying.verify(db, actor(), dealing.chosen(), reference)
+    except verifying.Blocked as blocked:
+        ended = gettext(", ").join(str(one) for one in blocked.abouts)
+        told = gettext(
+            "It rests on %(what)s, which no longer holds. Renew that record, or change the text.", what=ended
+        )
+        raise verifying.Blocked(told) from None
     done(gettext("Verified: next due %(day)s.", day=found.verify_due_at.date().isoformat()))
     return redirect(safe_next(request.form.get("next")))
 

@@ -26,6 +26,12 @@ class Blocked(Conflict):
         N_("It rests on something that no longer holds. Renew that record, or change the text."),
     )
 
+    @property
+    def abouts(self) -> tuple[str, ...]:
+        """The records it rests on."""
+        found = self.details.get("about", ())
+        return tuple(str(one) for one in found) if isinstance(found, list | tuple) else ()
+
 
 class NotBehind(Conflict):
     code, message = "not_behind", N_("This translation is not behind its source.")

@@ -28,10 +28,35 @@ PICTURE = """async () => {
   data.items.add(new File([await canvas.convertToBlob()], "chart.png", { type: "image/png" }));
   document.getElementById("text").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
 }"""
+COUNT = """addEventListener("click", (event) => event.isTrusted && sessionStorage.setItem("clicks", 1 + Number(sessionStorage.getItem("clicks"))), true);
+addEventListener("keydown", (event) => event.isTrusted && (event.ctrlKey || event.metaKey) && event.key !== "Control" && sessionStorage.setItem("clicks", 1 + Number(sessionStorage.getItem("clicks"))), true);"""
 POST = """async ([url, fields]) => {
   const body = new URLSearchParams({ ...fields, csrf_token: document.querySelector("meta[name=csrf-token]").content });
   return (await fetch(url, { method: "POST", body, redirect: "manual" })).status;
 }"""
+
+
+class Hand:
+    """Counts what a person clicks and the chords they press, and how long it takes."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        page.add_init_script(COUNT)
+        self._started = time.monotonic()
+        self._clicks = 0
+
+    def rests(self) -> None:
+        """From here on it counts anew."""
+        self._started, self._clicks = time.monotonic(), self._now()
+
+    def _now(self) -> int:
+        return int(self._page.evaluate("Number(sessionStorage.getItem('clicks'))"))
+
+    def told(self, what: str) -> int:
+        """Say what it took; answers the clicks."""
+        clicks = self._now() - self._clicks
+        print(f"{what}: {clicks} clicks or chords, {time.monotonic() - self._started:.1f} s")
+        return clicks
 
 
 def begin(page: Page, title: str, kind: str = "talk_track", language: str = "zh") -> str:
@@ -92,8 +117,10 @@ def wait_until(is_so: object, seconds: float = 5.0) -> float:
 def test_J2_from_a_template_to_readers_with_a_picture_and_without_a_lost_word(
     page: Page, rep: Page, demo: Demo
 ) -> None:
+    hand = Hand(page)
     sign_in(page, MARKETER)
     started, title = time.monotonic(), "量子茶话术"
+    hand.rests()
     begin(page, title)
     expect(page.locator("#text")).to_have_value(re.compile("## 触发\n\n【填写"))
     write(page, "## 触发\n\n“你们的茶太贵。”\n\n## 话术\n\n我们一起看三年的**总成本**。\n")
@@ -108,6 +135,7 @@ def test_J2_from_a_template_to_readers_with_a_picture_and_without_a_lost_word(
     page.click(".standing form[action$='/publish'] button.btn-primary")
     expect(page.locator(".standing")).to_contain_text("未经审核")
     assert wait_until(lambda: found_by_rep(rep, title)) < 3.0
+    assert hand.told("from a template to its readers, with a picture") <= 16
     assert time.monotonic() - started < 60
 
 
@@ -161,6 +189,7 @@ def test_a_scheduled_version_appears_an_expired_one_goes_and_a_withdrawn_one_too
 
 
 def test_withdrawing_asks_why_and_comparing_and_restoring_bring_words_back(page: Page, rep: Page) -> None:
+    hand = Hand(page)
     sign_in(page, MARKETER)
     title = "星际馒头话术"
     reference = begin(page, title)
@@ -169,6 +198,7 @@ def test_withdrawing_asks_why_and_comparing_and_restoring_bring_words_back(page:
     clear(page)
     page.click(".standing form[action$='/publish'] button.btn-primary")
     write(page, "## 话术\n\n我们每次只迁移两个系统。\n")
+    hand.rests()
     page.click("a:has-text('我改了什么')")
     expect(page.locator(".diff del")).to_have_text(["一次", "一个"])
     expect(page.locator(".diff ins")).to_have_text(["每次", "两个"])
@@ -176,10 +206,13 @@ def test_withdrawing_asks_why_and_comparing_and_restoring_bring_words_back(page:
     page.click("button[popovertarget=restore-1]")
     page.click("#restore-1 button.btn-primary")
     expect(page.locator("#text")).to_have_value(re.compile("一次只迁移一个系统"))
+    assert hand.told("compared and restored") <= 4
+    hand.rests()
     page.click("button[popovertarget=withdraw]")
     page.fill("#reason", "说法过时")
     page.click("#withdraw button.btn-stop")
     page.wait_for_url("**/library**")
+    assert hand.told("withdrawn") <= 3
     assert rep.request.get(f"/assets/{reference}?deal=").status == 404
     assert not found_by_rep(rep, title)
 
@@ -209,9 +242,11 @@ def test_each_kind_of_document_becomes_a_draft(page: Page, tmp_path: Path, endin
 
 
 def test_many_are_re_tagged_after_a_look_at_what_changes(page: Page) -> None:
+    hand = Hand(page)
     sign_in(page, MARKETER)
     page.goto("/library?deal=")
     page.wait_for_selector("html[data-ready]", state="attached")
+    hand.rests()
     page.check("[data-tick-all]")
     page.select_option("[data-act]", "add_tag")
     page.select_option("select[name=tag]", index=9)
@@ -220,6 +255,27 @@ def test_many_are_re_tagged_after_a_look_at_what_changes(page: Page) -> None:
     assert changed
     page.click(f"button.btn-primary:has-text('{changed}')")
     expect(page.locator(".toasts")).to_contain_text(str(changed))
+    assert hand.told("re-tagged after a look") <= 5
+
+
+def test_J2_the_morning_on_the_board(page: Page, demo: Demo) -> None:
+    hand = Hand(page)
+    sign_in(page, MARKETER)
+    hand.rests()
+    page.click("a:has-text('工作台')")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    expect(page.locator("#part-stale")).to_be_visible()
+    assert hand.told("the board") <= 1
+    stale = page.locator("[aria-labelledby=part-stale] .line:has(button:has-text('核实'))")
+    title = stale.first.locator(".line__title").inner_text()
+    hand.rests()
+    stale.first.locator("button:has-text('核实')").click()
+    expect(page.locator(".toasts")).to_be_visible()
+    assert hand.told(f"verified “{title}”") <= 2
+    page.goto("/board?all=1&deal=")
+    blocked = page.locator("[aria-labelledby=part-stale] .line:has-text('云厂商自带的数据套件')")
+    blocked.locator("a:has-text('E-40')").click()
+    page.wait_for_url("**/evidence/E-40**")
 
 
 def test_dragging_re_plans(page: Page) -> None:
