@@ -43,7 +43,7 @@ browser:
 		echo "Chromium is not installed: browser tests will be skipped (apt-get install chromium fonts-noto-cjk)"
 
 test: test-tools browser
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 check: test-tools
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from content import service
+from content import drafting, service
 from content.models import AskedParty, Asset, Version
 from content.visibility import editable_by
 from kb import audit, clock, notices, users
@@ -84,7 +84,7 @@ def _people(session: Session, asset: Asset) -> Sequence[int]:
 
 def since(session: Session, actor: Actor, reference: str) -> datetime | None:
     """Since when legal is asked about an editable asset."""
-    asset = service.get_editable(session, actor, reference)
+    asset = drafting.load_editable(session, actor, reference)
     row = _open(session, asset.id)
     return row.asked_at if row is not None else None
 

@@ -11,11 +11,11 @@ from kb.errors import Forbidden
 EVERYBODY = {"search", "use", "account"}
 TABLE = {
     "rep": EVERYBODY,
-    "marketer": EVERYBODY | {"edit", "publish", "curate"},
-    "reviewer": EVERYBODY | {"edit"},
+    "marketer": EVERYBODY | {"edit", "publish", "curate", "prove"},
+    "reviewer": EVERYBODY | {"edit", "prove"},
     "manager": EVERYBODY,
     "coordinator": EVERYBODY | {"edit"},
-    "admin": EVERYBODY | {"edit", "publish", "curate", "import", "administer", "metrics"},
+    "admin": EVERYBODY | {"edit", "publish", "curate", "prove", "import", "administer", "metrics"},
 }
 
 
