@@ -18,7 +18,7 @@ from kb.access import SYSTEM, Role, Tier
 from kb.users import User
 from tests.factories import Make
 
-EXAMPLES = 15
+EXAMPLES = 10
 LONG = 400
 CANARIES = ("zebrafinch", "nightjar", "woodlark")
 

@@ -296,9 +296,9 @@ REFUSALS = {"no text": {"no_text", "converted"}, "password": {"password"}, "old 
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not corpus_files(), reason="the shared corpus is not beside the project")
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.soak) for part in range(1, 6))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.soak) for part in range(1, 10))])
 def test_real_files_become_text_or_are_refused_with_a_reason(part: int) -> None:
-    for entry in corpus_files()[part::6]:
+    for entry in corpus_files()[part::10]:
         name = entry["file"].rpartition("/")[2]
         got = outcome(name, CORPUS / "files" / name)
         if entry["expect"] == "text":

@@ -148,7 +148,7 @@ def test_a_new_version_of_a_product_makes_its_assets_unverified_until_somebody_l
         signals = reading.list_signals(db, [asset.id, other.id])
         assert (signals[asset.id].is_doubtful, signals[other.id].is_doubtful) == (True, False)
     mine = sign_in(owner)  # type: ignore[operator]
-    assert "Unverified: Lake V5.2" in mine.get(f"/assets/{asset.public_id}?deal=").text
+    assert "Unverified: new version: Lake V5.2" in mine.get(f"/assets/{asset.public_id}?deal=").text
     mine.post(f"/assets/{asset.public_id}/verify")
     with make.service.database.reading() as db:
         assert not reading.list_visible(db, make.actor(owner), None, [asset.id])[0].is_unverified
