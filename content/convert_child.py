@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import io
 import json
+import lzma
 import re
 import resource
 import socket
@@ -16,6 +17,7 @@ import sys
 import time
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -159,6 +161,11 @@ def _flat(picture: Image.Image) -> Image.Image:
 
 # --- zips ---
 
+BROKEN_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
+)  # fmt: skip
+"""What reading a damaged archive raises, whatever it was packed with."""
+
 
 def checked(raw: bytes) -> zipfile.ZipFile:
     """An office file that unpacks to something reasonable, without entities and with plain names."""
@@ -194,7 +201,7 @@ def read_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as part:
             content = part.read(LARGEST_PART + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+    except BROKEN_ZIP as error:
         raise Cannot("damaged", repr(error)[:100]) from None
     if len(content) > LARGEST_PART:
         raise Cannot("too_large", entry.filename)
@@ -233,7 +240,7 @@ def transitional(archive: zipfile.ZipFile, raw: bytes) -> bytes:
 def core_title(archive: zipfile.ZipFile) -> str:
     try:
         content = archive.read("docProps/core.xml")[:200_000]
-    except (KeyError, zipfile.BadZipFile, OSError, RuntimeError):
+    except (KeyError, *BROKEN_ZIP):
         return ""
     found = re.search(rb"<dc:title[^>]*>([^<]{1,600})</dc:title>", content)
     return one_line(BeautifulSoup(found[1], "html.parser").get_text()) if found else ""

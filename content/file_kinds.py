@@ -1,6 +1,8 @@
 """Which kinds of files are taken, told by what is in them and never by their name."""
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -111,6 +113,12 @@ def _text(head: bytes, filename: str) -> FileKind:
     raise Refused()
 
 
+BROKEN_ZIP: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
+)  # fmt: skip
+"""What reading a damaged archive raises, whatever it was packed with."""
+
+
 def _office(path: Path) -> FileKind:
     damaged = refused("damaged", N_("The file is damaged or cut short. Open it in its program and save it anew."))
     try:
@@ -125,7 +133,7 @@ def _office(path: Path) -> FileKind:
                 raise Refused()
             with archive.open("[Content_Types].xml") as part:
                 types = part.read(1 << 20).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):
+    except BROKEN_ZIP:
         raise damaged from None
     kind = next((kind for name, kind in _MAIN_PARTS.items() if name in types), None)
     if kind is None:

@@ -309,6 +309,21 @@ def test_real_files_become_text_or_are_refused_with_a_reason(part: int) -> None:
             assert got not in {"failed", "too_slow", "empty"}, (name, got)
 
 
+@pytest.mark.parametrize("part", ["[Content_Types].xml", "word/document.xml", "docProps/core.xml"])
+def test_A85_a_damaged_part_is_a_refusal_and_no_error(tmp_path: Path, part: str) -> None:
+    path = docx(
+        tmp_path / "a.docx", paragraph("Words. " * 400), **{"docProps/core.xml": "<a>" + "title " * 400 + "</a>"}
+    )
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(part)
+    raw = bytearray(path.read_bytes())
+    start = entry.header_offset + 30 + len(part)
+    for place in range(start, start + entry.compress_size):
+        raw[place] = 0xFF
+    path.write_bytes(raw)
+    assert outcome("a.docx", path) in {"damaged", "converted"}
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(not corpus_files(), reason="the shared corpus is not beside the project")
 @pytest.mark.timeout(1_800)
