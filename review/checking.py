@@ -13,7 +13,7 @@ from content.kinds import Handling, VersionState
 from content.models import Asset, Contribution, Version
 from content.visibility import editable_by
 from kb import audit, clock, users
-from kb.access import Actor, Party, Permission, require
+from kb.access import Actor, Party, Permission, Role, require
 from kb.errors import N_, Forbidden, Invalid, NotFound
 from review import asking, compliance, registers, rulebook
 from review.compliance import Finding, Known, Rule
@@ -163,7 +163,7 @@ def _waived(row: Waiver, numbers: Mapping[int, int], number: int, names: Mapping
 
 
 def may_waive(actor: Actor) -> bool:
-    return Party.LEGAL in actor.parties and actor.may(Permission.PROVE)
+    return Role.REVIEWER in actor.roles and Party.LEGAL in actor.parties and actor.may(Permission.PROVE)
 
 
 def waive(

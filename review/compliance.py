@@ -291,7 +291,7 @@ def rank(line: Line, _known: Known) -> Iterator[Hit]:
 
 # --- figures ---
 
-_NUMBER: Final = r"\d[\d,]*(?:\.\d+)?"
+_NUMBER: Final = r"(?<![\d.,])\d[\d,]{0,15}(?:\.\d{1,9})?"
 _SHARE_ZH: Final = rf"{_NUMBER}\s*(?:%|％|个百分点|倍)|(?:[一二三四五六七八九]|{_NUMBER})成|百分之[\d一二三四五六七八九十百]+|[两三四五六七八九十]倍"
 _EFFECT_ZH: Final = (
     r"(?:提升|提高|提速|增长|增加|增效|降低|减少|节省|节约|缩短|下降|压缩|加快|加速|改善|减轻|降本|省下|翻)"
@@ -326,20 +326,23 @@ _ASKED: Final = re.compile(r"[？?][”’」』\"']*\s*$")
 def figure(line: Line, known: Known) -> Iterator[Hit]:
     """Effects in numbers without a source, evidence or the customer's leave; plain numbers never."""
     text = line.text
-    if _HYPOTHETICAL.search(text) or _ASKED.search(text):
+    hits = [hit for hit in (*_spans(_EFFECT, text), *_spans(_EFFECT_EN, text)) if not _is_level(text, hit)]
+    if not hits or _HYPOTHETICAL.search(text) or _ASKED.search(text) or _OTHERS.search(text):
         return
-    if _SOURCE.search(line.section) or known.proves(line.sentence) or _is_allowed(text, known):
+    if _names_source(line.section) or known.proves(line.sentence) or _is_allowed(text, known):
         return
-    if _cites_valid(line.section, known):
-        return
-    for hit in [*_spans(_EFFECT, text), *_spans(_EFFECT_EN, text)]:
-        said = text[hit.start : hit.end + 14]
-        if not _LEVEL.search(said) and not _OTHERS.search(text):
-            yield hit
+    if not known.proves(Sentence(line.section, 0, 0)):
+        yield from hits
 
 
-def _cites_valid(section: str, known: Known) -> bool:
-    return known.proves(Sentence(section, 0, 0))
+def _is_level(text: str, hit: Hit) -> bool:
+    return _LEVEL.search(text[hit.start : hit.end + 14]) is not None
+
+
+@lru_cache(maxsize=8)
+def _names_source(section: str) -> bool:
+    """Sentences of one section ask the same, one after the other."""
+    return _SOURCE.search(section) is not None
 
 
 def _is_allowed(text: str, known: Known) -> bool:

@@ -10,7 +10,7 @@ LONGEST_SENTENCE: Final = 1_200
 
 CITATION: Final = re.compile(r"\[\s*(?:证据|evidence)\s*[:：]\s*(E-\d{1,9})\s*\]", re.IGNORECASE)
 _FENCE: Final = re.compile(r"^(```+|~~~+)[^\n]*\n.*?(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-_CODE: Final = re.compile(r"(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
+_CODE: Final = re.compile(r"(?<!`)(`{1,8})(?!`)[^`\n]{0,400}?(?<!`)\1(?!`)")
 _ADDRESS: Final = re.compile(r"(?:https?://|www\.)[^\s<>()\[\]（）“”\"']+|(?<=\]\()[^)\s]+")
 _FRONT: Final = re.compile(r"\A---\n.*?^---[ \t]*$", re.MULTILINE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>\n]{0,300}>")
