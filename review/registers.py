@@ -247,6 +247,7 @@ def put_evidence(
         setattr(record, name, getattr(fields, name).strip())
     record.kind, record.dated_on, record.ends_on = fields.kind.value, fields.dated_on, fields.valid_until
     record.issuer, record.scope = record.issuer[:200], record.scope[:500]
+    _bring_back(record)
     _take_file(session, record, kept)
     session.add(record)
     session.flush()
@@ -335,11 +336,15 @@ def put_permission(
     if not fields.covers:
         raise Invalid(N_("Say what the customer allows: the name at least."), code="covers")
     record = get_permission(session, public_id) if public_id else ReferencePermission(created_by_id=actor.user_id)
+    _refuse_second_record(session, record, fields)
+    if public_id and record.customer != fields.customer.strip()[:200]:
+        _drop_doubts(session, record)
     record.customer = fields.customer.strip()[:200]
     record.aliases = sorted({alias.strip()[:200] for alias in fields.aliases if alias.strip()})[:40]
     record.covers = [part.value for part in Part if part in fields.covers]
     record.handling, record.ends_on = fields.handling.value, fields.valid_until
     record.note = fields.note.strip()[:LONGEST]
+    _bring_back(record)
     _take_file(session, record, kept)
     session.add(record)
     session.flush()
@@ -347,6 +352,14 @@ def put_permission(
     audit.record(session, actor, action, "reference_permission", record.public_id, **_told(record))
     settle_doubts(session, record)
     return record
+
+
+def _refuse_second_record(session: Session, record: ReferencePermission, fields: PermissionFields) -> None:
+    """One record a customer: two would contradict each other."""
+    wanted = {name.strip().casefold() for name in (fields.customer, *fields.aliases) if name.strip()}
+    for other in session.scalars(select(ReferencePermission)):
+        if other is not record and wanted & {name.casefold() for name in (other.customer, *other.aliases)}:
+            raise Invalid(N_("That customer has a record already: bring that one up to date."), code="customer")
 
 
 def get_permission(session: Session, public_id: str) -> ReferencePermission:
@@ -400,6 +413,15 @@ def _withdraw(session: Session, record: Evidence | ReferencePermission, reason: 
     record.withdrawn_at = record.withdrawn_at or clock.now()
     record.withdrawn_reason = reason.strip()[:500]
     session.flush()
+
+
+def _bring_back(record: Evidence | ReferencePermission) -> None:
+    """Who saves a withdrawn record says that it holds again."""
+    record.withdrawn_at, record.withdrawn_reason = None, ""
+
+
+def _drop_doubts(session: Session, record: Evidence | ReferencePermission) -> None:
+    session.execute(delete(Doubt).where(Doubt.cause == CAUSE[type(record)], Doubt.about == about_of(record)))
 
 
 def _told(record: Evidence | ReferencePermission) -> dict[str, Any]:
