@@ -118,7 +118,7 @@ def _check(session: Session, asset: Asset, text: str, handling: Handling, number
     found = compliance.check(_measured(text), handling, rules, known)
     if title.strip():
         found = [*_of_title(title, handling, rules, known), *found]
-    waivers = _waivers(session, asset.id, known)
+    waivers = _waivers(session, asset.id, known, handling)
     numbers = _numbers(session, asset.id)
     names = users.list_names(session, {row.by_id for row in waivers.values() if row.by_id is not None})
     told = []
@@ -139,8 +139,8 @@ def _passage(sentence: str) -> str:
     return " ".join(sentence.split())
 
 
-def _waivers(session: Session, asset_id: int, known: Known) -> Mapping[tuple[str, str], Waiver]:
-    """Waivers of an asset that hold: not revoked, and their evidence still valid."""
+def _waivers(session: Session, asset_id: int, known: Known, handling: Handling) -> Mapping[tuple[str, str], Waiver]:
+    """Waivers of an asset that hold: not revoked, their evidence valid, and given for as much as may leave now."""
     rows = session.scalars(
         select(Waiver).where(Waiver.asset_id == asset_id, Waiver.revoked_at.is_(None)).order_by(Waiver.id)
     )
@@ -148,7 +148,8 @@ def _waivers(session: Session, asset_id: int, known: Known) -> Mapping[tuple[str
     return {
         (row.rule, row.passage): row
         for row in rows
-        if not row.evidence or (row.evidence in evidence and evidence[row.evidence].is_valid)
+        if Handling(row.handling).rank >= handling.rank
+        and (not row.evidence or (row.evidence in evidence and evidence[row.evidence].is_valid))
     }
 
 
@@ -197,6 +198,7 @@ def waive(
         asset_id=asset.id,
         version_id=newest.id,
         rule=rule,
+        handling=newest.handling,
         passage=wanted,
         reason=reason.strip()[:LONGEST_REASON],
         evidence=key,
@@ -204,7 +206,14 @@ def waive(
     )
     session.add(row)
     session.flush()
-    details = {"rule": rule, "passage": wanted, "reason": row.reason, "evidence": key, "digest": newest.digest}
+    details = {
+        "rule": rule,
+        "handling": newest.handling,
+        "passage": wanted,
+        "reason": row.reason,
+        "evidence": key,
+        "digest": newest.digest,
+    }
     audit.record(session, actor, "compliance.waive", "asset", asset.public_id, waiver=row.public_id, **details)
     return row
 

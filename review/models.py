@@ -71,7 +71,7 @@ class RuleChange(Base):
 
 
 class Waiver(Base):
-    """Legal lets one sentence stand against one rule; it holds for later versions while the sentence is unchanged."""
+    """Legal lets one sentence stand against one rule; it holds for later versions while the sentence is unchanged and no more may leave."""
 
     __tablename__ = "waiver"
 
@@ -80,6 +80,7 @@ class Waiver(Base):
     asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
     rule: Mapped[str] = mapped_column(String(40))
+    handling: Mapped[str] = mapped_column(String(20))
     passage: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     evidence: Mapped[str] = mapped_column(String(20), default="")

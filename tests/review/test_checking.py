@@ -108,6 +108,17 @@ def test_legal_waives_a_sentence_until_it_changes(make_any: Make) -> None:
         submit(make, asset)
 
 
+def test_a_waiver_given_for_less_does_not_hold_for_more(make: Make) -> None:
+    asset = ready(make, CLAIM, Handling.NAMED)
+    waive(make, asset, legal(make))
+    with make.service.database.reading() as session:
+        stops = [
+            checking.check_draft(session, SYSTEM, asset.public_id, handling=handling).stopping
+            for handling in (Handling.NAMED, Handling.PUBLIC)
+        ]
+    assert stops == [0, 1]
+
+
 def test_a_waiver_ends_with_its_evidence_and_when_it_is_taken_back(make: Make) -> None:
     asset, who = ready(make, f"{CLAIM}\n\n{OTHER}"), legal(make)
     until = clock.now().date() + timedelta(days=3)

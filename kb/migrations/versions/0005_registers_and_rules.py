@@ -81,6 +81,7 @@ def upgrade() -> None:
     sa.Column('asset_id', sa.Integer(), nullable=False),
     sa.Column('version_id', sa.Integer(), nullable=False),
     sa.Column('rule', sa.String(length=40), nullable=False),
+    sa.Column('handling', sa.String(length=20), nullable=False),
     sa.Column('passage', sa.Text(), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('evidence', sa.String(length=20), nullable=False),
