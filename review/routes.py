@@ -247,7 +247,7 @@ def add_evidence() -> AnyResponse | tuple[str, int]:
             record = registers.put_evidence(db, actor(), "", fields, kept)
             key = registers.key_of(record.number)
     except KbError as refused:
-        return _evidence_list([(refused.code, gettext(refused.text))], request.form), refused.status
+        return _evidence_list([(f"new-{refused.code}", gettext(refused.text))], request.form), refused.status
     done(gettext("On file as %(key)s. Cite it as [evidence:%(key)s].", key=key))
     return redirect(dealing.link("review.evidence_page", key=key))
 
@@ -257,11 +257,18 @@ def evidence_page(key: str) -> str:
     return _evidence_page(key)
 
 
-def _evidence_page(key: str, wrong: Sequence[tuple[str, str]] = ()) -> str:
+def _evidence_page(key: str, wrong: Sequence[tuple[str, str]] = (), given: Mapping[str, str] | None = None) -> str:
     with reading_session() as db:
         row = registers.get_row(db, actor(), key)
         citing = registers.list_citing(db, actor(), row.key)
-    return render_template("review/evidence_page.html", row=row, citing=citing, kinds=registers.KIND_NAMES, wrong=wrong)
+    return render_template(
+        "review/evidence_page.html",
+        row=row,
+        citing=citing,
+        kinds=registers.KIND_NAMES,
+        wrong=wrong,
+        given=given or {},
+    )
 
 
 @area.post("/evidence/<key>", needs=Permission.PROVE)
@@ -271,7 +278,8 @@ def change_evidence(key: str) -> AnyResponse | tuple[str, int]:
         with writing() as db:
             registers.put_evidence(db, actor(), key, fields, kept)
     except Invalid as refused:
-        return _evidence_page(key, [(refused.code, gettext(refused.text))]), refused.status
+        told = [(f"change-{refused.code}", gettext(refused.text))]
+        return _evidence_page(key, told, request.form), refused.status
     done(gettext("Saved. What rests on it was looked at again."))
     return redirect(dealing.link("review.evidence_page", key=key))
 
@@ -296,7 +304,7 @@ def permission_list() -> str:
     return _permission_list()
 
 
-def _permission_list(wrong: Sequence[tuple[str, str]] = (), given: Any = None) -> str:
+def _permission_list(wrong: Sequence[tuple[str, str]] = (), given: Any = None, given_for: str = "") -> str:
     words = request.args.get("q", "")[:200]
     with reading_session() as db:
         rows = registers.list_permissions(db, actor(), words)
@@ -308,6 +316,7 @@ def _permission_list(wrong: Sequence[tuple[str, str]] = (), given: Any = None) -
         handlings=OUTWARD[:3],
         wrong=wrong,
         given=given or {},
+        given_for=given_for,
         ticked=given.getlist("covers") if given is not None else ["name"],
     )
 
@@ -344,7 +353,8 @@ def _put_permission(public_id: str) -> AnyResponse | tuple[str, int]:
         with writing() as db:
             registers.put_permission(db, actor(), public_id, fields, kept)
     except Invalid as refused:
-        return _permission_list([(refused.code, gettext(refused.text))], request.form), refused.status
+        told = [(f"{public_id or 'new'}-{refused.code}", gettext(refused.text))]
+        return _permission_list(told, request.form, public_id), refused.status
     done(gettext("Saved. The compliance check knows it at once."))
     return redirect(dealing.link("review.permission_list"))
 

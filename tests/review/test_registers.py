@@ -174,6 +174,24 @@ def test_the_pages_of_the_registers(make: Make, sign_in: object, tmp_path: objec
     assert sign_in(make.user(Role.REP)).get("/evidence").status_code == 403  # type: ignore[operator]
 
 
+def test_what_was_typed_is_kept_in_the_form_it_was_typed_into(make: Make, sign_in: object) -> None:
+    with make.service.database.writing() as session:
+        registers.put_evidence(session, SYSTEM, "", fields())
+        kept = registers.put_permission(session, SYSTEM, "", PermissionFields("远山银行", Handling.NAMED)).public_id
+    browser = sign_in(make.user(Role.MARKETER))  # type: ignore[operator]
+    form = {"kind": "test", "statement": "A long sentence, typed anew", "issuer": ""}
+    page = browser.post("/evidence/E-7", data=form)
+    assert (page.status_code, "A long sentence, typed anew" in page.text) == (422, True)
+    assert 'href="#change-issuer"' in page.text
+    assert 'id="change-issuer"' in page.text
+    consent = {"customer": "远山商业银行", "handling": "named", "covers": ["name"], "valid_until": "soon"}
+    page = browser.post(f"/permissions/{kept}", data=consent)
+    assert page.status_code == 422
+    assert page.text.count("远山商业银行") == 1
+    assert f'href="#{kept}-valid_until"' in page.text
+    assert f'id="{kept}-valid_until"' in page.text
+
+
 def test_files_of_the_registers_are_not_tidied_away(make: Make, tmp_path: object) -> None:
     path = pdf(tmp_path / "consent.pdf", "Signed")  # type: ignore[operator]
     with path.open("rb") as stream:
