@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from content import filestore
@@ -175,9 +175,11 @@ def list_evidence(session: Session, actor: Actor, words: str = "") -> Sequence[E
         number = int(wanted[2:]) if wanted.upper().startswith("E-") and wanted[2:].isdigit() else -1
         fields = (Evidence.statement, Evidence.issuer, Evidence.scope)
         statement = statement.where(or_(Evidence.number == number, *(field.ilike(part) for field in fields)))
-    cited = _citations(session, actor)
+    cited = _citing(session, editable_by(actor))
     today = clock.now().date()
-    rows = [_evidence_row(record, today, cited.get(key_of(record.number), 0)) for record in session.scalars(statement)]
+    rows = [
+        _evidence_row(record, today, len(cited.get(key_of(record.number), ()))) for record in session.scalars(statement)
+    ]
     order = [RecordState.EXPIRED, RecordState.ENDS_SOON, RecordState.VALID, RecordState.WITHDRAWN]
     return sorted(rows, key=lambda row: order.index(row.state))
 
@@ -199,23 +201,10 @@ def _evidence_row(record: Evidence, today: date, cited_by: int) -> EvidenceRow:
     )
 
 
-def _citations(session: Session, actor: Actor) -> Mapping[str, int]:
-    """How many published assets that the actor may edit cite each key."""
-    found: dict[str, int] = {}
-    for (keys,) in session.execute(
-        select(Version.cited_evidence)
-        .join(Asset, Asset.id == Version.asset_id)
-        .where(Version.state == VersionState.PUBLISHED.value, editable_by(actor))
-    ):
-        for key in keys:
-            found[key] = found.get(key, 0) + 1
-    return found
-
-
 def list_citing(session: Session, actor: Actor, key: str) -> Sequence[Citing]:
     """Published assets the actor may edit that cite a record."""
     require(actor, Permission.EDIT)
-    ids = _citing_ids(session, key)
+    ids = _citing(session).get(key, set())
     rows = session.execute(
         select(Asset.public_id, Version.title, Version.language)
         .join(Version, Version.asset_id == Asset.id)
@@ -225,11 +214,16 @@ def list_citing(session: Session, actor: Actor, key: str) -> Sequence[Citing]:
     return [Citing(*row) for row in rows]
 
 
-def _citing_ids(session: Session, key: str) -> list[int]:
-    rows = session.execute(
-        select(Version.asset_id, Version.cited_evidence).where(Version.state == VersionState.PUBLISHED.value)
-    )
-    return [row.asset_id for row in rows if key in row.cited_evidence]
+def _citing(session: Session, rule: ColumnElement[bool] | None = None) -> Mapping[str, set[int]]:
+    """Published assets by the keys they cite, read once for all records."""
+    statement = select(Version.asset_id, Version.cited_evidence).where(Version.state == VersionState.PUBLISHED.value)
+    if rule is not None:
+        statement = statement.join(Asset, Asset.id == Version.asset_id).where(rule)
+    found: dict[str, set[int]] = {}
+    for asset_id, keys in session.execute(statement):
+        for key in keys:
+            found.setdefault(key, set()).add(asset_id)
+    return found
 
 
 def put_evidence(
@@ -298,15 +292,15 @@ def withdraw_evidence(session: Session, actor: Actor, public_id: str, reason: st
 def list_permissions(session: Session, actor: Actor, words: str = "") -> Sequence[PermissionRow]:
     require(actor, Permission.EDIT)
     wanted = words.strip().casefold()
-    today = clock.now().date()
     records = session.scalars(select(ReferencePermission).order_by(ReferencePermission.customer).limit(MOST_ROWS))
-    rows = [_permission_row(record, today) for record in records]
+    rows = [permission_row(record) for record in records]
     found = [row for row in rows if wanted in "\n".join((row.customer, *row.aliases)).casefold()]
     order = [RecordState.EXPIRED, RecordState.ENDS_SOON, RecordState.VALID, RecordState.WITHDRAWN]
     return sorted(found, key=lambda row: order.index(row.state))
 
 
-def _permission_row(record: ReferencePermission, today: date) -> PermissionRow:
+def permission_row(record: ReferencePermission) -> PermissionRow:
+    """A consent as pages and answers show it, as of today."""
     return PermissionRow(
         record.public_id,
         record.customer,
@@ -316,13 +310,9 @@ def _permission_row(record: ReferencePermission, today: date) -> PermissionRow:
         record.ends_on,
         record.note,
         record.filename,
-        state_of(record, today),
+        state_of(record, clock.now().date()),
         record.withdrawn_reason,
     )
-
-
-def permission_row(record: ReferencePermission) -> PermissionRow:
-    return _permission_row(record, clock.now().date())
 
 
 def put_permission(
@@ -443,7 +433,7 @@ def settle_doubts(session: Session, record: Evidence | ReferencePermission) -> i
     """Bring the doubts of all assets that rest on a record to what it is worth now; answers how many are doubted."""
     cause, about = CAUSE[type(record)], about_of(record)
     wanted = set() if holds(record, clock.now().date()) else set(_resting_on(session, record))
-    present = set(session.scalars(select(Doubt.asset_id).where(Doubt.cause == cause, Doubt.about == about)))
+    present = _doubted(session, record)
     gone = present - wanted
     if gone:
         session.execute(delete(Doubt).where(Doubt.cause == cause, Doubt.about == about, Doubt.asset_id.in_(gone)))
@@ -457,7 +447,7 @@ def settle_doubts(session: Session, record: Evidence | ReferencePermission) -> i
 
 def _resting_on(session: Session, record: Evidence | ReferencePermission) -> Iterable[int]:
     if isinstance(record, Evidence):
-        return _citing_ids(session, key_of(record.number))
+        return _citing(session).get(key_of(record.number), set())
     names = [name for name in (record.customer, *record.aliases) if name]
     outward = [handling.value for handling in Handling if handling is not Handling.INTERNAL]
     return session.scalars(
@@ -487,9 +477,16 @@ def sweep(database: Database) -> Callable[[], None]:
 def settle_all(database: Database) -> int:
     """Go through all records that no longer hold; answers how many assets are doubted."""
     with database.reading() as session:
-        fresh = [record.public_id for record in _ended(session, Evidence) if _is_unsettled(session, record)]
+        citing = _citing(session)
+        fresh = [
+            record.public_id
+            for record in _ended(session, Evidence)
+            if citing.get(key_of(record.number), set()) != _doubted(session, record)
+        ]
         taken_back = [
-            record.public_id for record in _ended(session, ReferencePermission) if _is_unsettled(session, record)
+            record.public_id
+            for record in _ended(session, ReferencePermission)
+            if set(_resting_on(session, record)) != _doubted(session, record)
         ]
     doubted = 0
     for public_id in fresh:
@@ -511,8 +508,9 @@ def _ended(session: Session, kind: type[Kind]) -> Sequence[Kind]:
     ).all()
 
 
-def _is_unsettled(session: Session, record: Evidence | ReferencePermission) -> bool:
-    told = session.scalars(
-        select(Doubt.asset_id).where(Doubt.cause == CAUSE[type(record)], Doubt.about == about_of(record))
-    ).all()
-    return set(_resting_on(session, record)) != set(told)
+def _doubted(session: Session, record: Evidence | ReferencePermission) -> set[int]:
+    return set(
+        session.scalars(
+            select(Doubt.asset_id).where(Doubt.cause == CAUSE[type(record)], Doubt.about == about_of(record))
+        )
+    )
