@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -37,6 +37,24 @@ class Outcome:
 
     now: Access
     waiting: AccessChange | None
+
+
+class Reviewing(Protocol):
+    """Those who judge a change that lets more people read; they tell the verdict by `clear` and `refuse`."""
+
+    def begin_access(self, session: Session, actor: Actor, asset: Asset, change: AccessChange) -> None:
+        """A change waits; raises where nobody could clear it."""
+
+    def end_access(self, session: Session, actor: Actor, change: AccessChange) -> None:
+        """It waits no longer."""
+
+
+class _Reviewing:
+    by: Reviewing | None = None
+
+
+def set_reviewing(by: Reviewing | None) -> None:
+    _Reviewing.by = by
 
 
 class NothingWaits(Conflict):
@@ -86,8 +104,7 @@ def change(session: Session, actor: Actor, asset: Asset, wanted: Access) -> Outc
     at_once = narrowed(before, wanted, _positions(session)) if _was_submitted(session, asset) else wanted
     _apply(session, asset, at_once)
     if former is not None:
-        former.state, former.ended_at = "taken_back", clock.now()
-        session.flush()
+        _end(session, actor, former)
     waiting = _wait(session, actor, asset, wanted) if at_once != wanted else None
     told = {"before": _plain(before), "now": _plain(at_once)} | ({"waiting": _plain(wanted)} if waiting else {})
     audit.record(session, actor, "access.change", "asset", asset.public_id, **told)
@@ -98,7 +115,16 @@ def _wait(session: Session, actor: Actor, asset: Asset, wanted: Access) -> Acces
     waiting = AccessChange(asset_id=asset.id, wanted=_plain(wanted), asked_by_id=actor.user_id)
     session.add(waiting)
     session.flush()
+    if _Reviewing.by is not None:
+        _Reviewing.by.begin_access(session, actor, asset, waiting)
     return waiting
+
+
+def _end(session: Session, actor: Actor, waiting: AccessChange) -> None:
+    waiting.state, waiting.ended_at = "taken_back", clock.now()
+    session.flush()
+    if _Reviewing.by is not None:
+        _Reviewing.by.end_access(session, actor, waiting)
 
 
 def find_waiting(session: Session, asset_id: int) -> Access | None:
@@ -107,19 +133,28 @@ def find_waiting(session: Session, asset_id: int) -> Access | None:
     return _access(row.wanted) if row is not None else None
 
 
-def clear_unreviewed(session: Session, actor: Actor, asset: Asset) -> Access:
-    """Let the waiting change take effect without a round, for those who may publish; the change carries the mark."""
-    require(actor, Permission.PUBLISH)
+def clear(session: Session, actor: Actor, asset: Asset, change_id: int) -> Access:
+    """All who must have cleared the wider access: it takes effect, unless it was taken back meanwhile."""
     waiting = _waiting(session, asset)
-    if waiting is None:
+    if waiting is None or waiting.id != change_id:
         raise NothingWaits()
     before, wanted = of(asset), _access(waiting.wanted)
     _apply(session, asset, wanted)
-    waiting.state, waiting.ended_at, waiting.is_unreviewed = "applied", clock.now(), True
+    waiting.state, waiting.ended_at = "applied", clock.now()
     session.flush()
     told = {"before": _plain(before), "now": _plain(wanted)}
-    audit.record(session, actor, "access.widen_unreviewed", "asset", asset.public_id, **told)
+    audit.record(session, actor, "access.widen", "asset", asset.public_id, **told)
     return wanted
+
+
+def refuse(session: Session, actor: Actor, asset: Asset, change_id: int) -> None:
+    """Reviewers did not clear it: the narrower access stays."""
+    waiting = _waiting(session, asset)
+    if waiting is None or waiting.id != change_id:
+        raise NothingWaits()
+    waiting.state, waiting.ended_at = "taken_back", clock.now()
+    session.flush()
+    audit.record(session, actor, "access.refuse", "asset", asset.public_id)
 
 
 def take_back(session: Session, actor: Actor, asset: Asset) -> None:
@@ -128,8 +163,7 @@ def take_back(session: Session, actor: Actor, asset: Asset) -> None:
     waiting = _waiting(session, asset)
     if waiting is None:
         raise NothingWaits()
-    waiting.state, waiting.ended_at = "taken_back", clock.now()
-    session.flush()
+    _end(session, actor, waiting)
     audit.record(session, actor, "access.take_back", "asset", asset.public_id)
 
 

@@ -43,7 +43,6 @@ class Mark:
     frozen_at: datetime | None
     publish_at: datetime | None
     published_at: datetime | None
-    is_unreviewed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,8 @@ class EditorPage:
     is_archived: bool
     is_live: bool
     translations_published: int
+    is_returned: bool
+    """Whether reviewers sent the newest frozen version back, or rejected it."""
 
     @property
     def has_draft(self) -> bool:
@@ -121,6 +122,7 @@ def get_page(session: Session, actor: Actor, reference: str) -> EditorPage:
         is_archived=asset.archived_at is not None,
         is_live=service.is_live(asset, [VersionState.PUBLISHED.value] if standing.published else []),
         translations_published=submission.translations_published(session, asset),
+        is_returned=submission.is_returned(session, asset),
     )
 
 
@@ -134,7 +136,6 @@ def _mark(version: Version | None) -> Mark | None:
         version.frozen_at,
         version.publish_at,
         version.published_at,
-        version.is_unreviewed,
     )
 
 

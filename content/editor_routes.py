@@ -219,14 +219,6 @@ def _moment(day: str, hour: str) -> datetime | None:
         raise Invalid(gettext("Give the day as 2027-03-31 and the hour as 09:00."), code="moment") from None
 
 
-@area.post("/assets/<reference>/access/clear", needs=Permission.PUBLISH)
-def clear_access(reference: str) -> AnyResponse:
-    with writing() as db:
-        access_changes.clear_unreviewed(db, actor(), service.get_editable(db, actor(), reference))
-    done(gettext("The wider access holds now, marked as not reviewed."))
-    return _back(reference)
-
-
 @area.post("/assets/<reference>/access/keep", needs=Permission.EDIT)
 def keep_access(reference: str) -> AnyResponse:
     with writing() as db:
@@ -240,8 +232,9 @@ def submit(reference: str) -> AnyResponse:
     revision = request.form.get("revision", "")
     try:
         with writing() as db:
-            submission.submit(db, actor(), reference, _number(revision) if revision else None)
-    except (submission.Incomplete, submission.Stopped) as stopped:
+            publishes = request.form.get("publish") == "1" and actor().may(Permission.PUBLISH)
+            submission.submit(db, actor(), reference, _number(revision) if revision else None, publishes=publishes)
+    except (submission.Incomplete, submission.Stopped, submission.Unreviewable) as stopped:
         flash(gettext(stopped.text), "stop")
         place = "facts" if isinstance(stopped, submission.Incomplete) else "findings"
         return redirect(dealing.link("content_editor.edit", reference=reference, _anchor=place))
@@ -254,14 +247,6 @@ def take_back(reference: str) -> AnyResponse:
     with writing() as db:
         submission.take_back(db, actor(), reference)
     done(gettext("Taken back. Go on writing from this text."))
-    return _back(reference)
-
-
-@area.post("/assets/<reference>/approve", needs=Permission.PUBLISH)
-def approve(reference: str) -> AnyResponse:
-    with writing() as db:
-        submission.approve_unreviewed(db, actor(), reference, request.form.get("digest", "")[:64])
-    done(gettext("Cleared without review; the version carries the mark."))
     return _back(reference)
 
 

@@ -265,15 +265,17 @@ class Doubt(Base):
 
 
 class AskedParty(Base):
-    """A party is asked to look at an asset: its reviewers see the drafts until that is answered."""
+    """A party is asked to look at an asset, by a question or a round: its reviewers see the drafts until that is over."""
 
     __tablename__ = "asked_party"
     __table_args__ = (
         CheckConstraint("party IN ('legal', 'marketing', 'sales')", name="party"),
+        CheckConstraint("kind IN ('question', 'round')", name="kind"),
         Index(
             "uq_asked_party_one_open",
             "asset_id",
             "party",
+            "kind",
             unique=True,
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
@@ -283,6 +285,7 @@ class AskedParty(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
     party: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(String(20), default="question", server_default="question")
     note: Mapped[str] = mapped_column(Text, default="")
     asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     asked_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -20,6 +20,10 @@ WORDS: Mapping[str, str] = {
     "expires": N_("Expires on %(day)s."),
     "doubt": N_("Unverified: %(about)s."),
     "asked": N_("You are asked to look at what the compliance check stops: %(about)s."),
+    "review": N_("A version waits for your verdict."),
+    "review_approved": N_("All reviewers have cleared it."),
+    "review_changes_requested": N_("It came back: reviewers want changes."),
+    "review_rejected": N_("It was rejected."),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
 }

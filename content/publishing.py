@@ -59,7 +59,7 @@ def publish(session: Session, actor: Actor, version: Version) -> None:
     require(actor, Permission.PUBLISH)
     if not is_cleared(session, version):
         raise NotCleared()
-    _replace(session, actor, version, Move.PUBLISH, unreviewed=version.is_unreviewed)
+    _replace(session, actor, version, Move.PUBLISH)
 
 
 def schedule(session: Session, actor: Actor, version: Version, at: datetime) -> None:
@@ -123,7 +123,7 @@ def _publish_due(database: Database, version_id: int, fail_point: Callable[[str]
             return False
         version = session.get_one(Version, version_id, with_for_update=True)
         if is_cleared(session, version):
-            _replace(session, SYSTEM, version, Move.PUBLISH, unreviewed=version.is_unreviewed, scheduled=True)
+            _replace(session, SYSTEM, version, Move.PUBLISH, scheduled=True)
             fail_point("due.published")
             return True
         version.publish_at = None  # somebody must look at it; asking again every second helps nobody

@@ -1,4 +1,4 @@
-"""From draft to readers for programs: submit, clear, publish, schedule, take back, restore, archive; one change of many."""
+"""From draft to readers for programs: submit, publish, schedule, take back, restore, archive; one change of many."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,15 +19,10 @@ Reason = Annotated[str, Field(max_length=1_000)]
 
 
 class SubmitBody(Strict):
-    """With `revision`, only the draft as it was seen is submitted."""
+    """With `revision`, only the draft as it was seen; with `publish`, it goes to readers with the last approval."""
 
     revision: Annotated[int, Field(ge=1)] | None = None
-
-
-class ApproveBody(Strict):
-    """The digest of the words that were read."""
-
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    publish: bool = False
 
 
 class PublishBody(Strict):
@@ -103,7 +98,7 @@ def _standing(version: Version) -> VersionStanding:
 @spec.validate(resp=answers(HTTP_200=VersionStanding), tags=["publishing"])
 def submit(reference: str, json: SubmitBody) -> Response:
     """Freeze the draft and hand it to review; 422 `incomplete` names what is missing."""
-    return write(lambda db: _standing(submission.submit(db, actor(), reference, json.revision)))
+    return write(lambda db: _standing(submission.submit(db, actor(), reference, json.revision, publishes=json.publish)))
 
 
 @area.post("/assets/<reference>/take-back", needs=Permission.EDIT)
@@ -111,13 +106,6 @@ def submit(reference: str, json: SubmitBody) -> Response:
 def take_back(reference: str) -> Response:
     """End the wait of the version in review, else of the cleared one."""
     return write(lambda db: _standing(submission.take_back(db, actor(), reference)))
-
-
-@area.post("/assets/<reference>/approve", needs=Permission.PUBLISH)
-@spec.validate(resp=answers(HTTP_200=VersionStanding), tags=["publishing"])
-def approve(reference: str, json: ApproveBody) -> Response:
-    """Clear the version in review without reviewers; it carries the mark `unreviewed`."""
-    return write(lambda db: _standing(submission.approve_unreviewed(db, actor(), reference, json.digest)))
 
 
 @area.post("/assets/<reference>/publish", needs=Permission.PUBLISH)

@@ -28,10 +28,10 @@ Entry = Mapping[str, Any]
 def load(database: Database, settings: Settings, actor: Actor) -> Report:
     """Lay out what is not there yet; safe to run again, and to be ended half way. Answers what the drafts' import did."""
     report = AssetImport(database, settings, actor, Options()).run(list_new(database, FOLDER / "drafts"))
-    desk: Mapping[str, list[Entry]] = yaml.safe_load((FOLDER / "desk.yaml").read_text(encoding="utf-8"))
+    desk = read_desk()
     for entry in desk["edits"]:
         with database.writing() as session:
-            _edit(session, settings, entry)
+            _edit(session, entry)
     for entry in desk["plan"]:
         with database.writing() as session:
             _plan(session, settings, entry)
@@ -39,6 +39,12 @@ def load(database: Database, settings: Settings, actor: Actor) -> Report:
         with database.writing() as session:
             _tell(session, entry)
     return report
+
+
+def read_desk() -> Mapping[str, list[Entry]]:
+    """What lies on the desks, as the file says."""
+    found: Mapping[str, list[Entry]] = yaml.safe_load((FOLDER / "desk.yaml").read_text(encoding="utf-8"))
+    return found
 
 
 def list_new(database: Database, folder: Path) -> list[Path]:
@@ -52,7 +58,7 @@ def _person(session: Session, email: str) -> Actor:
     return users.actor_of(users.get_by_email(session, email))
 
 
-def _edit(session: Session, settings: Settings, entry: Entry) -> None:
+def _edit(session: Session, entry: Entry) -> None:
     """A new version of an asset of which only the published one is there, as far on its way as the entry says."""
     person = _person(session, entry["by"])
     reference = f"external:{entry['asset']}"
@@ -67,12 +73,13 @@ def _edit(session: Session, settings: Settings, entry: Entry) -> None:
     draft = drafting.put_draft(session, person, reference, before.revision, wording, service.render(text))
     if entry["goes_to"] == "draft":
         return
-    version = submission.submit(session, person, reference, draft.revision)
-    if entry["goes_to"] == "scheduled":
-        submission.approve_unreviewed(session, person, reference, version.digest)
-        day = clock.now().astimezone(settings.zone).date() + timedelta(days=entry["in_days"])
-        moment = datetime.combine(day, time.fromisoformat(entry["hour"]), settings.zone)
-        submission.publish(session, person, reference, moment)
+    submission.submit(session, person, reference, draft.revision)
+
+
+def moment_of(settings: Settings, entry: Entry) -> datetime:
+    """The day and hour at which an entry of the desk is published."""
+    day = clock.now().astimezone(settings.zone).date() + timedelta(days=entry["in_days"])
+    return datetime.combine(day, time.fromisoformat(entry["hour"]), settings.zone)
 
 
 def _plan(session: Session, settings: Settings, entry: Entry) -> None:

@@ -1,8 +1,9 @@
-"""From draft to cleared: submit, take back, put aside, restore; and, while no review is set up, approval by marketers."""
+"""From draft to cleared: submit, take back, put aside, restore; what reviewers decided is told here and changes the state."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,6 +28,10 @@ class Stopped(Conflict):
     """A check does not let the text pass as it stands."""
 
 
+class Unreviewable(Conflict):
+    """Nobody could ever clear it as things stand; the reason says what to change."""
+
+
 class InReview(Conflict):
     """One version at a time is judged."""
 
@@ -45,17 +50,27 @@ class NothingNew(Conflict):
     code, message = "nothing_new", N_("The draft is the same as the published version.")
 
 
-Check = Callable[[Session, Actor, Asset, Version], None]
+class Reviewing(Protocol):
+    """Those who judge; content tells them what happens to a version, and they tell the verdict by `clear` and `send_back`."""
+
+    def check(self, session: Session, actor: Actor, asset: Asset, version: Version) -> None:
+        """Look at a draft before it is frozen; raises what its author must do first."""
+
+    def begin(self, session: Session, actor: Actor, asset: Asset, version: Version, *, publishes: bool) -> None:
+        """A version was frozen and waits; raises where nobody could clear it."""
+
+    def end(self, session: Session, actor: Actor, version: Version) -> None:
+        """It waits no longer: its author took it back."""
 
 
-class _Checks:
-    """Who looks at a draft before it is frozen; raises what the author must do first."""
+class _Reviewing:
+    """Who judges; without anybody nothing is ever cleared."""
 
-    check: Check | None = None
+    by: Reviewing | None = None
 
 
-def set_check(check: Check | None) -> None:
-    _Checks.check = check
+def set_reviewing(by: Reviewing | None) -> None:
+    _Reviewing.by = by
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,17 @@ def standing(session: Session, asset: Asset) -> Standing:
     )
 
 
+def is_returned(session: Session, asset: Asset) -> bool:
+    """Whether the newest version that was frozen came back to its author."""
+    state = session.scalar(
+        select(Version.state)
+        .where(Version.asset_id == asset.id, Version.state != VersionState.DRAFT.value)
+        .order_by(Version.number.desc())
+        .limit(1)
+    )
+    return state in {VersionState.CHANGES_REQUESTED.value, VersionState.REJECTED.value}
+
+
 def lacks(session: Session, asset: Asset) -> Sequence[str]:
     """What an asset loaded with tags and owners needs before submission."""
     known = taxonomy.load(session).by_id
@@ -104,8 +130,15 @@ def lacking(found: Standing, text: str) -> Sequence[str]:
     return [*found.lacks, *(["fill_in"] if section_templates.is_unfilled(text) else [])]
 
 
-def submit(session: Session, actor: Actor, reference: str, revision: int | None = None) -> Version:
-    """Freeze the draft and hand it to review; with `revision`, only as it was seen."""
+def submit(
+    session: Session, actor: Actor, reference: str, revision: int | None = None, *, publishes: bool = False
+) -> Version:
+    """Freeze the draft and hand it to review; with `revision`, only as it was seen.
+
+    With `publishes`, which asks for the right to publish, it goes to its readers with the last approval.
+    """
+    if publishes:
+        require(actor, Permission.PUBLISH)
     require(actor, Permission.EDIT)
     asset = service.get_editable(session, actor, reference)
     draft = service.find_version(session, asset, VersionState.DRAFT)
@@ -123,11 +156,13 @@ def submit(session: Session, actor: Actor, reference: str, revision: int | None 
     draft.digest = publishing.digest_now(session, draft)
     if published is not None and published.digest == draft.digest:
         raise NothingNew()
-    if _Checks.check is not None:
-        _Checks.check(session, actor, asset, draft)
+    if _Reviewing.by is not None:
+        _Reviewing.by.check(session, actor, asset, draft)
     _freeze(draft, Move.SUBMIT)
     session.flush()
     _trace(session, actor, "version.submit", asset, draft)
+    if _Reviewing.by is not None:
+        _Reviewing.by.begin(session, actor, asset, draft, publishes=publishes)
     return draft
 
 
@@ -156,34 +191,26 @@ def _take_back(session: Session, actor: Actor, asset: Asset, version: Version) -
     version.publish_at = None
     session.flush()
     _trace(session, actor, "version.take_back", asset, version)
+    if _Reviewing.by is not None:
+        _Reviewing.by.end(session, actor, version)
 
 
-def approve_unreviewed(session: Session, actor: Actor, reference: str, digest: str) -> Version:
-    """Clear the version in review without reviewers, for those who may publish; the version carries the mark."""
-    require(actor, Permission.PUBLISH)
-    asset = service.get_editable(session, actor, reference)
-    version = service.find_version(session, asset, VersionState.IN_REVIEW)
-    if version is None:
-        raise lifecycle.WrongState()
-    if digest != version.digest:
-        raise OtherText()
+def clear(session: Session, actor: Actor, asset: Asset, version: Version) -> None:
+    """All who must have cleared the version in review; an older cleared one that still waits gives way to it."""
     former = service.find_version(session, asset, VersionState.APPROVED)
     if former is not None:
         _take_back(session, actor, asset, former)
     _freeze(version, Move.APPROVE)
-    version.approved_digest, version.is_unreviewed = version.digest, True
+    version.approved_digest = version.digest
     session.flush()
-    _trace(session, actor, "version.approve_unreviewed", asset, version)
-    return version
+    _trace(session, actor, "version.clear", asset, version)
 
 
-def is_approved(session: Session, version: Version) -> bool:
-    """The gate while no review is set up: approved, and still the very text that was."""
-    return (
-        version.state == VersionState.APPROVED.value
-        and version.approved_digest == version.digest
-        and publishing.digest_now(session, version) == version.approved_digest
-    )
+def send_back(session: Session, actor: Actor, asset: Asset, version: Version, move: Move) -> None:
+    """Reviewers did not clear it: changes are wanted, or it is rejected."""
+    _freeze(version, move)
+    session.flush()
+    _trace(session, actor, f"version.{move.value}", asset, version)
 
 
 def get_approved(session: Session, actor: Actor, reference: str) -> Version:

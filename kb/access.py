@@ -43,6 +43,7 @@ class Permission(StrEnum):
     EDIT = "edit"  # see drafts and the editors' library
     PUBLISH = "publish"
     CURATE = "curate"  # vocabularies, without the stages
+    REVIEW = "review"  # verdicts for one's own parties
     PROVE = "prove"  # registers of evidence and of customers' consent
     IMPORT = "import"  # bring content, people and deals in
     ADMINISTER = "administer"  # people, vocabularies, parts page
@@ -54,7 +55,7 @@ _EVERYBODY = frozenset({Permission.SEARCH, Permission.USE, Permission.ACCOUNT})
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.REP: _EVERYBODY,
     Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE},
-    Role.REVIEWER: _EVERYBODY | {Permission.EDIT, Permission.PROVE},
+    Role.REVIEWER: _EVERYBODY | {Permission.EDIT, Permission.PROVE, Permission.REVIEW},
     Role.MANAGER: _EVERYBODY,
     Role.COORDINATOR: _EVERYBODY | {Permission.EDIT},
     Role.ADMIN: _EVERYBODY

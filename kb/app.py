@@ -31,15 +31,30 @@ import content.story_routes
 import content.vocabulary_api
 import content.vocabulary_routes
 import review.api
+import review.round_api
+import review.round_routes
 import review.routes
 import search.api
 import search.routes
-from content import alike, conversions, dealing, files, filestore, freshness, index_feed, kinds, publishing, submission
+from content import (
+    access_changes,
+    alike,
+    conversions,
+    dealing,
+    files,
+    filestore,
+    freshness,
+    index_feed,
+    kinds,
+    publishing,
+    submission,
+)
 from kb import account, api, clock, db, health, idempotency, language, login, notices, outbox, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
-from review import checking, registers
+from review import inbox, registers, rounds
+from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
 from search.engine import Engine, IndexDamaged
@@ -92,8 +107,11 @@ def open_service(settings: Settings) -> Service:
     settings = prepare_data_dir(settings)
     database = db.bind(db.Database(settings.sqlalchemy_url))
     index_feed.install()
-    publishing.set_gate(submission.is_approved)
-    submission.set_check(checking.stop_submission)
+    publishing.set_gate(rounds.is_cleared)
+    desk = rounds.Desk()
+    submission.set_reviewing(desk)
+    access_changes.set_reviewing(desk)
+    rounds.set_calendar(Calendar(settings.zone))
     filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
     engine = WhooshEngine(settings.index_dir)
     handlers = feed.handlers(database, engine)
@@ -175,6 +193,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.publishing_api.area,
         review.routes.area,
         review.api.area,
+        review.round_routes.area,
+        review.round_api.area,
         search.routes.area,
         search.api.area,
     ):
@@ -253,6 +273,7 @@ def _teach_templates(app: Flask) -> None:
             "person": g.get("person"),
             "actor": g.get("actor"),
             "unread": _unread,
+            "reviews_waiting": _reviews_waiting,
             "static_url": lambda name: url_for("static", filename=name, v=stamp),
         }
 
@@ -271,6 +292,15 @@ def _unread() -> int:
         return 0
     with db.reading() as session:
         return notices.unread(session, who.user_id)
+
+
+def _reviews_waiting() -> int:
+    """How many versions wait for the verdict of the person who is signed in, for the menu."""
+    who = g.get("actor")
+    if who is None or who.user_id is None or not who.parties:
+        return 0
+    with db.reading() as session:
+        return inbox.waiting_for(session, who)
 
 
 _PICTURE = re.compile(r'src="/attachments/[^"?]*"')

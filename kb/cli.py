@@ -162,6 +162,7 @@ def _load_sample(opened: Service) -> None:
     ):
         for failure in report.failed:
             say.print(f"  sample: {failure.path}:{failure.line} {failure.message}", style="red", markup=False)
+    review_sample.decide(opened.database, opened.settings)
 
 
 def _greet(port: int) -> None:

@@ -17,6 +17,7 @@ from kb.errors import N_, Conflict, NotFound
 from kb.users import User, UserParty, UserRole
 
 LONGEST: Final = 500
+QUESTION: Final = "question"
 
 _newer = aliased(Version)
 
@@ -63,7 +64,10 @@ def ask(session: Session, actor: Actor, reference: str, note: str) -> AskedParty
 def _open(session: Session, asset_id: int) -> AskedParty | None:
     return session.scalar(
         select(AskedParty).where(
-            AskedParty.asset_id == asset_id, AskedParty.party == Party.LEGAL.value, AskedParty.ended_at.is_(None)
+            AskedParty.asset_id == asset_id,
+            AskedParty.party == Party.LEGAL.value,
+            AskedParty.kind == QUESTION,
+            AskedParty.ended_at.is_(None),
         )
     )
 
@@ -121,7 +125,12 @@ def list_open(session: Session, actor: Actor) -> Sequence[Asked]:
         select(AskedParty, Asset.public_id, Version.title, Version.language)
         .join(Asset, Asset.id == AskedParty.asset_id)
         .join(Version, and_(Version.asset_id == Asset.id, Version.number == last))
-        .where(AskedParty.party == Party.LEGAL.value, AskedParty.ended_at.is_(None), editable_by(actor))
+        .where(
+            AskedParty.party == Party.LEGAL.value,
+            AskedParty.kind == QUESTION,
+            AskedParty.ended_at.is_(None),
+            editable_by(actor),
+        )
         .order_by(AskedParty.asked_at)
     ).all()
     names = users.list_names(session, {row.AskedParty.asked_by_id for row in rows if row.AskedParty.asked_by_id})

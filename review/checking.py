@@ -111,6 +111,11 @@ def check_draft(
     return _check(session, asset, words, handling or Handling(draft.handling), newest, title)
 
 
+def check_version(session: Session, asset: Asset, version: Version) -> Checked:
+    """Findings on a version as it stands, for its reviewers, who may see it already."""
+    return _check(session, asset, version.text, Handling(version.handling), version.number, version.title)
+
+
 def _check(session: Session, asset: Asset, text: str, handling: Handling, number: int, title: str) -> Checked:
     pages = {page.rule.id: page for page in rulebook.list_rules(session)}
     known = rulebook.known(session)

@@ -1,8 +1,10 @@
-"""Evidence, customers' consent, rules as changed here, and what legal waived."""
+"""Evidence, customers' consent, rules and policy as changed here, what legal waived, and rounds with their verdicts."""
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Date, ForeignKey, String, Text
+from sqlalchemy import JSON, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kb import clock
@@ -87,3 +89,115 @@ class Waiver(Base):
     by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     at: Mapped[datetime] = mapped_column(default=clock.now)
     revoked_at: Mapped[datetime | None]
+
+
+class PolicyEdition(Base):
+    """Who reviews what, as an administrator set it; the newest number is in force."""
+
+    __tablename__ = "review_policy"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    table: Mapped[dict[str, Any]] = mapped_column(JSON)
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Round(Base):
+    """One review of one version by all parties the policy asks for; with `access_change_id`, of who may read it alone."""
+
+    __tablename__ = "review_round"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'approved', 'changes_requested', 'rejected', 'taken_back')", name="state"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+        Index(
+            "uq_review_round_one_text",
+            "version_id",
+            unique=True,
+            sqlite_where=sql("access_change_id IS NULL"),
+            postgresql_where=sql("access_change_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), index=True)
+    access_change_id: Mapped[int | None] = mapped_column(ForeignKey("access_change.id"), unique=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    policy_number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(20), default="open", index=True)
+    publishes: Mapped[bool] = mapped_column(default=False)
+    begun_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    begun_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]
+
+
+class Step(Base):
+    """One party's part of a round; `former_version_id` is what it approved last, where it is asked about a difference."""
+
+    __tablename__ = "review_step"
+    __table_args__ = (
+        UniqueConstraint("round_id", "party"),
+        CheckConstraint("party IN ('legal', 'marketing', 'sales')", name="party"),
+        CheckConstraint("state IN ('open', 'approved', 'changes_requested', 'rejected')", name="state"),
+        Index(
+            "ix_review_step_open",
+            "party",
+            "due_at",
+            sqlite_where=sql("state = 'open'"),
+            postgresql_where=sql("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    round_id: Mapped[int] = mapped_column(ForeignKey("review_round.id"), index=True)
+    party: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20), default="open")
+    hours: Mapped[int]
+    reviewers: Mapped[int]
+    due_at: Mapped[datetime]
+    former_version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
+    claimed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    claimed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Verdict(Base):
+    """What one reviewer said for one party on one digest; nobody says two things in one round."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        UniqueConstraint("round_id", "user_id"),
+        CheckConstraint("answer IN ('approve', 'request_changes', 'reject')", name="answer"),
+        CheckConstraint("answer = 'approve' OR reason <> ''", name="has_reason"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    round_id: Mapped[int] = mapped_column(ForeignKey("review_round.id"), index=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey("review_step.id"), index=True)
+    party: Mapped[str] = mapped_column(String(20))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), index=True)
+    answer: Mapped[str] = mapped_column(String(20))
+    digest: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Comment(Base):
+    """A remark on a quoted passage, or an answer to one."""
+
+    __tablename__ = "review_comment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    round_id: Mapped[int] = mapped_column(ForeignKey("review_round.id"), index=True)
+    answers_id: Mapped[int | None] = mapped_column(ForeignKey("review_comment.id"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    party: Mapped[str] = mapped_column(String(20), default="")
+    quote: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+    resolved_at: Mapped[datetime | None]
+    resolved_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))

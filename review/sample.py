@@ -1,4 +1,4 @@
-"""The sample company's registers: evidence its texts cite, and what its customers allowed."""
+"""The sample company's registers and verdicts: evidence its texts cite, what its customers allowed, what was cleared."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -8,13 +8,16 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import sample
+from content import sample, sample_desk, submission
 from content.kinds import Handling
-from kb import clock
-from kb.access import Actor
+from content.models import Asset
+from kb import clock, users
+from kb.access import Actor, Party
+from kb.config import Settings
 from kb.db import Database
-from review import registers
-from review.models import Evidence, ReferencePermission
+from review import registers, rounds
+from review.machine import Answer, RoundState
+from review.models import Evidence, ReferencePermission, Round
 from review.registers import EvidenceFields, EvidenceKind, Part, PermissionFields
 
 FILE: Final = sample.FOLDER / "registers.yaml"
@@ -34,6 +37,30 @@ def load(database: Database, actor: Actor) -> None:
         for entry in found["permissions"]:
             if entry["customer"] not in customers:
                 _permission(session, actor, entry)
+
+
+def decide(database: Database, settings: Settings) -> None:
+    """Reviewers clear what the desk schedules, and publication waits for its day; safe to run again."""
+    for entry in sample_desk.read_desk()["edits"]:
+        if entry["goes_to"] != "scheduled":
+            continue
+        with database.writing() as session:
+            _clear(session, settings, entry)
+
+
+def _clear(session: Session, settings: Settings, entry: Entry) -> None:
+    found = session.execute(
+        select(Round, Asset)
+        .join(Asset, Asset.id == Round.asset_id)
+        .where(Asset.external_id == entry["asset"], Round.state == RoundState.OPEN.value)
+    ).first()
+    if found is None:
+        return
+    for party, email in entry["cleared_by"].items():
+        person = users.actor_of(users.get_by_email(session, email))
+        rounds.decide(session, person, found.Round.public_id, Party(party), Answer.APPROVE, found.Round.digest)
+    author = users.actor_of(users.get_by_email(session, entry["by"]))
+    submission.publish(session, author, found.Asset.public_id, sample_desk.moment_of(settings, entry))
 
 
 def _end(entry: Entry) -> date | None:

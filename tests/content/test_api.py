@@ -343,7 +343,7 @@ def test_use_events_answer_alike_with_a_key(make: Make, sign_in: SignIn) -> None
 
 
 def test_a_token_does_what_its_scopes_allow_and_nothing_else(make: Make, sign_in: SignIn, app: Flask) -> None:
-    admin = make.user(Role.ADMIN)
+    admin = make.user(Role.ADMIN, Role.REVIEWER)  # between them they hold every right
     routes = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith(api.PREFIX)]
     assert len(routes) > 10
     browser = sign_in(None)

@@ -29,11 +29,12 @@ def items(make: Make, user: User, first: date, last: date, zone: ZoneInfo = SHAN
 
 def scheduled(make: Make, at: datetime) -> tuple[Asset, Version]:
     make.stages()
+    make.panel()
     marketer = make.user(Role.MARKETER)
     asset = make.asset(publish=False, tags=[make.stage_id("discovery")], owners=[marketer])
     with make.service.database.writing() as db:
         version = submission.submit(db, make.actor(marketer), asset.public_id)
-        submission.approve_unreviewed(db, make.actor(marketer), asset.public_id, version.digest)
+        make.clear(version, db)
         submission.publish(db, make.actor(marketer), asset.public_id, at)
     return asset, version
 
@@ -89,6 +90,7 @@ def test_nobody_sees_the_plans_of_assets_they_may_not_edit(make: Make) -> None:
 
 
 def test_a_later_end_waits_and_an_earlier_one_holds_at_once(make: Make) -> None:
+    make.panel()
     marketer = make.actor(make.user(Role.MARKETER))
     end = clock.now() + timedelta(days=10)
     asset = make.asset(expires_at=end)

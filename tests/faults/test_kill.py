@@ -154,10 +154,11 @@ def test_F01_a_scheduled_publication_that_dies_is_made_once(
     any_database: Service, make_any: Make, monkeypatch: pytest.MonkeyPatch, point: str, state: str
 ) -> None:
     make_any.stages()
+    make_any.panel()
     asset = make_any.asset(publish=False, tags=[make_any.stage_id("discovery")], owners=[make_any.user(Role.MARKETER)])
     with any_database.database.writing() as session:
         version = submission.submit(session, SYSTEM, asset.public_id)
-        submission.approve_unreviewed(session, SYSTEM, asset.public_id, version.digest)
+        make_any.clear(version, session)
         monkeypatch.setattr(publishing, "check_moment", lambda _at: None)
         submission.publish(session, SYSTEM, asset.public_id, clock.now() - timedelta(seconds=1))
     assert run(any_database, any_database.settings.data_dir.parent, "due", point) == crashing.DIED

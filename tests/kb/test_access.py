@@ -12,7 +12,7 @@ EVERYBODY = {"search", "use", "account"}
 TABLE = {
     "rep": EVERYBODY,
     "marketer": EVERYBODY | {"edit", "publish", "curate", "prove"},
-    "reviewer": EVERYBODY | {"edit", "prove"},
+    "reviewer": EVERYBODY | {"edit", "prove", "review"},
     "manager": EVERYBODY,
     "coordinator": EVERYBODY | {"edit"},
     "admin": EVERYBODY | {"edit", "publish", "curate", "prove", "import", "administer", "metrics"},

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     EDITS_ONE = "edits_one"  # one asset by its id, through `editable_by`
     LISTS_EDITABLE = "lists_editable"
     DEALS = "deals"  # the caller's deals
-    FILES = "files"  # by an id or a secret of its own: tests/content/test_files.py and test_planning.py walk them
+    FILES = "files"  # by an id or a secret of its own: tests of their own walk them
     NO_ASSET = "no_asset"  # needs a right, shows neither assets nor deals
 
 
@@ -188,15 +188,6 @@ INVENTORY: tuple[Surface, ...] = (
         1,
     ),
     Surface(
-        "POST",
-        "content_editor.clear_access",
-        Kind.EDITS_ONE,
-        Permission.PUBLISH,
-        _post("/assets/{}/access/clear"),
-        409,
-        1,
-    ),
-    Surface(
         "POST", "content_editor.keep_access", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/access/keep"), 409, 1
     ),
     Surface(
@@ -209,15 +200,6 @@ INVENTORY: tuple[Surface, ...] = (
         1,
     ),
     Surface("POST", "content_editor.take_back", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/take-back"), 409, 1),
-    Surface(
-        "POST",
-        "content_editor.approve",
-        Kind.EDITS_ONE,
-        Permission.PUBLISH,
-        _post("/assets/{}/approve", digest="x"),
-        409,
-        1,
-    ),
     Surface("POST", "content_editor.publish", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/publish"), 409, 1),
     Surface(
         "POST", "content_editor.unschedule", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/unschedule"), 409, 1
@@ -246,6 +228,23 @@ INVENTORY: tuple[Surface, ...] = (
         1,
     ),
     Surface("GET", "content_versions.version", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/history/1")),
+    Surface("GET", "rounds.queue", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("GET", "rounds.following", Kind.LISTS_EDITABLE, Permission.REVIEW, found=302),
+    Surface("GET", "rounds.of_asset", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/review"), 404),
+    # tests/review/test_rounds.py walks who sees a round and who may do what with it
+    Surface("GET", "rounds.page", Kind.FILES, Permission.EDIT),
+    Surface("POST", "rounds.decide", Kind.FILES, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds.claim", Kind.FILES, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds.release", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("POST", "rounds.hand_over", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("POST", "rounds.comment", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("POST", "rounds.resolve", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("GET", "rounds.policy_page", Kind.NO_ASSET, Permission.EDIT),
+    Surface("POST", "rounds.change_policy", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("GET", "rounds_api.listed", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("GET", "rounds_api.shown", Kind.FILES, Permission.EDIT),
+    Surface("POST", "rounds_api.decide", Kind.FILES, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds_api.comment", Kind.FILES, Permission.EDIT, audit=1),
     Surface("GET", "content_board.page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("POST", "content_board.preview", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("POST", "content_board.apply", Kind.LISTS_EDITABLE, Permission.EDIT, audit=1),
@@ -264,15 +263,6 @@ INVENTORY: tuple[Surface, ...] = (
         Kind.EDITS_ONE,
         Permission.EDIT,
         _post_json("/api/v1/assets/{}/take-back"),
-        409,
-        1,
-    ),
-    Surface(
-        "POST",
-        "publishing_api.approve",
-        Kind.EDITS_ONE,
-        Permission.PUBLISH,
-        _post_json("/api/v1/assets/{}/approve", digest="f" * 64),
         409,
         1,
     ),

@@ -95,6 +95,7 @@ def test_F23_a_span_over_the_change_of_clocks_is_as_long_as_it_is() -> None:
     assert between(local(sunday, "2026-11-23 00:00"), local(sunday, "2026-11-24 00:00"), sunday) == timedelta(
         hours=23, minutes=59
     )
+
     # whoever works through the night on which clocks change works three hours, or five
     class EveryDay(Calendar):
         def is_worked(self, day: date) -> bool:
@@ -124,7 +125,7 @@ def test_the_years_whose_make_up_days_are_known() -> None:
 
 
 @given(
-    start=st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 1)),
+    start=st.datetimes(datetime.fromisoformat("2025-01-01"), datetime.fromisoformat("2026-12-01")),
     hours=st.integers(0, 80),
     more=st.integers(0, 40),
     calendar=st.sampled_from([CN, DE, US]),

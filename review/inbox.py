@@ -1,0 +1,409 @@
+"""What waits for whom: the reviewers' queue, and one round as its page shows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from content import comparing, drafting, publishing, service
+from content.comparing import Comparison
+from content.kinds import AssetType, Handling, VersionState
+from content.models import Asset, Contribution, Rendered, Version
+from kb import clock, users
+from kb.access import Actor, Party, Permission, Role, require
+from kb.errors import NotFound
+from review import checking, rounds
+from review.checking import Checked
+from review.machine import Answer, RoundState, StepState
+from review.models import Comment, Round, Step, Verdict
+
+PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One party's step of one round, as the queue shows it."""
+
+    round_id: str
+    asset_id: str
+    title: str
+    type: AssetType
+    language: str
+    handling: Handling
+    number: int
+    party: Party
+    state: StepState
+    round_state: RoundState
+    due_at: datetime
+    begun_at: datetime
+    hours: int
+    claimed_by: str
+    is_mine: bool
+    is_own_work: bool
+    is_difference: bool
+    is_access: bool
+    left: timedelta
+
+    @property
+    def share(self) -> int:
+        """How much of the clock has run, in per cent."""
+        whole = self.hours * 3600
+        return max(0, min(100, round(100 - 100 * self.left.total_seconds() / whole))) if whole else 100
+
+    @property
+    def is_late(self) -> bool:
+        return self.left < timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    rows: tuple[QueueRow, ...]
+    total: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictShown:
+    by: str
+    answer: Answer
+    reason: str
+    digest: str
+    at: datetime
+    still_counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepShown:
+    """One party: where it stands, its verdicts, and whether (and why not) the reader may decide for it."""
+
+    party: Party
+    state: StepState
+    due_at: datetime
+    hours: int
+    reviewers: int
+    left: timedelta
+    claimed_by: str
+    is_mine: bool
+    verdicts: tuple[VerdictShown, ...]
+    is_yours: bool
+    """Whether the reader reviews for this party."""
+    hindrance: str
+    former_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommentShown:
+    public_id: str
+    by: str
+    party: str
+    quote: str
+    text: str
+    at: datetime
+    resolved_by: str
+    answers: tuple["CommentShown", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed since a version, and in whose eyes that matters."""
+
+    number: int
+    comparison: Comparison
+    facts: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPage:
+    public_id: str
+    asset_id: str
+    type: AssetType
+    title: str
+    language: str
+    handling: Handling
+    nda: bool
+    number: int
+    state: RoundState
+    digest: str
+    is_intact: bool
+    policy_number: int
+    publishes: bool
+    is_access: bool
+    begun_by: str
+    begun_at: datetime
+    ended_at: datetime | None
+    note: str
+    html: str
+    failed: str
+    text: str
+    writers: tuple[str, ...]
+    steps: tuple[StepShown, ...]
+    comments: tuple[CommentShown, ...]
+    since_published: Difference | None
+    since_approved: Difference | None
+    checked: Checked | None
+
+    @property
+    def deciding(self) -> StepShown | None:
+        """The step for which the reader may decide now."""
+        return next((step for step in self.steps if step.is_yours and not step.hindrance), None)
+
+
+_wrote = aliased(Contribution)
+
+
+def _rows(actor: Actor, party: Party | None, state: StepState) -> Select[Step, Round, Asset, Version, bool]:
+    wrote = select(_wrote.version_id).where(_wrote.user_id == (actor.user_id or 0))
+    statement = (
+        select(Step, Round, Asset, Version, Version.id.in_(wrote).label("wrote"))
+        .join(Round, Round.id == Step.round_id)
+        .join(Asset, Asset.id == Round.asset_id)
+        .join(Version, Version.id == Round.version_id)
+        .where(Step.state == state.value, rounds.sees(actor))
+    )
+    if state is StepState.OPEN:
+        statement = statement.where(Round.state == RoundState.OPEN.value)
+    parties = _parties(actor, party)
+    return statement.where(Step.party.in_([one.value for one in parties]))
+
+
+def _parties(actor: Actor, party: Party | None) -> Sequence[Party]:
+    """Those one decides for; coordinators and administrators look at every queue."""
+    every = bool(actor.roles & {Role.COORDINATOR, Role.ADMIN}) or not actor.is_user
+    offered = list(Party) if every else sorted(actor.parties) if Role.REVIEWER in actor.roles else []
+    return [one for one in offered if party in {None, one}]
+
+
+def parties_of(actor: Actor) -> Sequence[Party]:
+    """Whose queues this person looks at."""
+    return _parties(actor, None)
+
+
+def queue(
+    session: Session,
+    actor: Actor,
+    party: Party | None = None,
+    state: StepState = StepState.OPEN,
+    limit: int = PAGE,
+    offset: int = 0,
+) -> Queue:
+    """What waits, due first; `total` and `late` count all of it."""
+    require(actor, Permission.EDIT)
+    statement = _rows(actor, party, state)
+    order = Step.due_at if state is StepState.OPEN else Step.ended_at.desc()
+    rows = session.execute(statement.order_by(order, Step.id).limit(limit).offset(offset)).all()
+    counted = statement.with_only_columns(Step.id, Step.due_at).subquery()
+    total = session.scalar(select(func.count()).select_from(counted)) or 0
+    late = 0
+    if state is StepState.OPEN:
+        late = session.scalar(select(func.count()).select_from(counted).where(counted.c.due_at < clock.now())) or 0
+    names = users.list_names(session, {row.Step.claimed_by_id for row in rows if row.Step.claimed_by_id})
+    return Queue(tuple(_row(row, actor, names) for row in rows), total, late)
+
+
+def _row(row: Row[Step, Round, Asset, Version, bool], actor: Actor, names: Mapping[int, str]) -> QueueRow:
+    step, one, asset, version = row.Step, row.Round, row.Asset, row.Version
+    return QueueRow(
+        one.public_id,
+        asset.public_id,
+        version.title,
+        AssetType(asset.type),
+        version.language,
+        Handling(version.handling),
+        version.number,
+        Party(step.party),
+        StepState(step.state),
+        RoundState(one.state),
+        step.due_at,
+        one.begun_at,
+        step.hours,
+        names.get(step.claimed_by_id or 0, ""),
+        step.claimed_by_id is not None and step.claimed_by_id == actor.user_id,
+        bool(row.wrote),
+        step.former_version_id is not None,
+        one.access_change_id is not None,
+        rounds.left(step.due_at),
+    )
+
+
+def waiting_for(session: Session, actor: Actor) -> int:
+    """How many open steps wait for this person's party, for the menu."""
+    if not actor.may(Permission.REVIEW) or not actor.parties:
+        return 0
+    statement = _decidable(actor, None).with_only_columns(func.count())
+    return session.scalar(statement) or 0
+
+
+def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, Version, bool]:
+    """Open steps on which this person could decide: not their own work, no verdict of theirs yet, no colleague's claim."""
+    said = select(Verdict.round_id).where(Verdict.user_id == (actor.user_id or 0))
+    wrote = select(_wrote.version_id).where(_wrote.user_id == (actor.user_id or 0))
+    return _rows(actor, party, StepState.OPEN).where(
+        Round.id.not_in(said),
+        Version.id.not_in(wrote),
+        or_(Step.claimed_by_id.is_(None), Step.claimed_by_id == actor.user_id),
+        Step.party.in_([one.value for one in actor.parties]),
+    )
+
+
+def next_after(session: Session, actor: Actor, party: Party | None = None) -> tuple[str, Party] | None:
+    """The round and party that this person would look at next: due first."""
+    if not actor.may(Permission.REVIEW):
+        return None
+    found = session.execute(_decidable(actor, party).order_by(Step.due_at, Step.id).limit(1)).first()
+    return (found.Round.public_id, Party(found.Step.party)) if found is not None else None
+
+
+def newest_of(session: Session, actor: Actor, reference: str) -> str:
+    """The newest round of an asset; NotFound where there is none, or none for this person."""
+    require(actor, Permission.EDIT)
+    found = session.scalar(
+        select(Round.public_id)
+        .join(Asset, Asset.id == Round.asset_id)
+        .where(drafting.is_reference(reference), rounds.sees(actor))
+        .order_by(Round.id.desc())
+        .limit(1)
+    )
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
+    """A round with everything one needs to decide on it; NotFound where it is not this person's to see."""
+    require(actor, Permission.EDIT)
+    found = session.execute(
+        select(Round, Asset, Version)
+        .join(Asset, Asset.id == Round.asset_id)
+        .join(Version, Version.id == Round.version_id)
+        .where(Round.public_id == public_id, rounds.sees(actor))
+    ).first()
+    if found is None:
+        raise NotFound()
+    row, asset, version = found.Round, found.Asset, found.Version
+    kept = session.get(Rendered, version.rendering_digest)
+    wrote = rounds.writers(session, version)
+    people = wrote | ({row.begun_by_id} if row.begun_by_id else set())
+    names = users.list_names(session, people)
+    steps = _steps(session, actor, row, asset, version)
+    mine = next((step for step in steps if step.is_yours), None)
+    handling = Handling(version.handling)
+    return RoundPage(
+        row.public_id,
+        asset.public_id,
+        AssetType(asset.type),
+        version.title,
+        version.language,
+        handling,
+        version.nda,
+        version.number,
+        RoundState(row.state),
+        row.digest,
+        publishing.digest_now(session, version) == row.digest,
+        row.policy_number,
+        row.publishes,
+        row.access_change_id is not None,
+        names.get(row.begun_by_id or 0, ""),
+        row.begun_at,
+        row.ended_at,
+        version.note,
+        kept.html if kept is not None else "",
+        kept.failed if kept is not None else "not_rendered",
+        version.text,
+        tuple(sorted(names[one] for one in wrote if one in names)),
+        steps,
+        _comments(session, row),
+        _since_published(session, version) if row.access_change_id is None else None,
+        _since(session, version, mine.former_number) if mine is not None and mine.former_number else None,
+        checking.check_version(session, asset, version),
+    )
+
+
+def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Version) -> tuple[StepShown, ...]:
+    found = session.scalars(select(Step).where(Step.round_id == row.id).order_by(Step.party)).all()
+    said = session.scalars(select(Verdict).where(Verdict.round_id == row.id).order_by(Verdict.id)).all()
+    people = {one.user_id for one in said} | {step.claimed_by_id for step in found if step.claimed_by_id}
+    names = users.list_names(session, people)
+    valid = rounds.valid_approvals(session, row)
+    numbers = {
+        one.id: one.number
+        for one in session.execute(select(Version.id, Version.number).where(Version.asset_id == asset.id))
+    }
+    return tuple(
+        StepShown(
+            Party(step.party),
+            StepState(step.state),
+            step.due_at,
+            step.hours,
+            step.reviewers,
+            rounds.left(step.due_at),
+            names.get(step.claimed_by_id or 0, ""),
+            step.claimed_by_id is not None and step.claimed_by_id == actor.user_id,
+            tuple(
+                VerdictShown(
+                    names.get(one.user_id, ""),
+                    Answer(one.answer),
+                    one.reason,
+                    one.digest,
+                    one.at,
+                    one.answer != Answer.APPROVE.value or valid.get(step.party, 0) > 0,
+                )
+                for one in said
+                if one.step_id == step.id
+            ),
+            Role.REVIEWER in actor.roles and Party(step.party) in actor.parties,
+            rounds.hindrance(session, actor, row, asset, version, step),
+            numbers.get(step.former_version_id or 0),
+        )
+        for step in found
+    )
+
+
+def _comments(session: Session, row: Round) -> tuple[CommentShown, ...]:
+    found = session.scalars(select(Comment).where(Comment.round_id == row.id).order_by(Comment.id)).all()
+    people = {one.user_id for one in found if one.user_id} | {one.resolved_by_id for one in found if one.resolved_by_id}
+    names = users.list_names(session, people)
+
+    def shown(one: Comment, answers: tuple[CommentShown, ...]) -> CommentShown:
+        by, resolved = names.get(one.user_id or 0, ""), names.get(one.resolved_by_id or 0, "")
+        return CommentShown(
+            one.public_id, by, one.party, one.quote, one.text, one.at, resolved if one.resolved_at else "", answers
+        )
+
+    return tuple(
+        shown(one, tuple(shown(other, ()) for other in found if other.answers_id == one.id))
+        for one in found
+        if one.answers_id is None
+    )
+
+
+def _since_published(session: Session, version: Version) -> Difference | None:
+    number = session.scalar(
+        select(Version.number).where(
+            and_(Version.asset_id == version.asset_id, Version.state == VersionState.PUBLISHED.value),
+            Version.id != version.id,
+        )
+    )
+    return _since(session, version, number) if number is not None else None
+
+
+def _since(session: Session, version: Version, number: int) -> Difference | None:
+    old = session.scalar(select(Version).where(Version.asset_id == version.asset_id, Version.number == number))
+    if old is None or old.id == version.id:
+        return None
+    facts = (
+        ("title", old.title, version.title),
+        ("language", old.language, version.language),
+        ("handling", old.handling, version.handling),
+        ("nda", str(old.nda), str(version.nda)),
+        ("files", _files(session, old), _files(session, version)),
+    )
+    return Difference(
+        number, comparing.compare(old.text, version.text), tuple(fact for fact in facts if fact[1] != fact[2])
+    )
+
+
+def _files(session: Session, version: Version) -> str:
+    return ", ".join(f"{name} ({sha256[:8]})" for name, sha256 in sorted(service.files_of(session, version)))

@@ -1,0 +1,227 @@
+"""The review for programs: the queue, one round, a verdict, a comment."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from flask import Response
+from pydantic import Field
+
+from kb.access import Party, Permission
+from kb.api import PREFIX, Shown, Strict, answers, spec, write
+from kb.db import reading as reading_session
+from kb.web import Area, actor
+from review import inbox, rounds
+from review.inbox import CommentShown as Remark
+from review.inbox import QueueRow, RoundPage
+from review.machine import Answer, StepState
+
+area = Area("rounds_api", __name__, url_prefix=PREFIX)
+
+Long = Annotated[str, Field(max_length=rounds.LONGEST)]
+
+
+class QueueQuery(Strict):
+    """`state` is that of a party's step."""
+
+    party: Party | None = None
+    state: StepState = StepState.OPEN
+    limit: Annotated[int, Field(ge=1, le=200)] = inbox.PAGE
+    offset: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class VerdictBody(Strict):
+    """`digest` names the words that were read; `reason` is needed unless it is an approval."""
+
+    party: Party
+    verdict: Literal["approve", "request_changes", "reject"]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    reason: Long = ""
+
+
+class CommentBody(Strict):
+    """`quote` is a passage of the version, empty for a remark on the whole; `answers` the id of a comment."""
+
+    text: Annotated[str, Field(min_length=1, max_length=rounds.LONGEST)]
+    quote: Long = ""
+    answers: Annotated[str, Field(max_length=24)] = ""
+
+
+class ItemShown(Shown):
+    """One party's part of a round."""
+
+    id: str
+    asset: str
+    title: str
+    type: str
+    handling: str
+    version: int
+    party: str
+    state: str
+    due_at: datetime
+    claimed_by: str
+    own_work: bool
+
+
+class ReviewsShown(Shown):
+    items: list[ItemShown]
+    total: int
+    late: int
+
+
+class VerdictShown(Shown):
+    by: str
+    verdict: str
+    reason: str
+    digest: str
+    at: datetime
+    counts: bool
+
+
+class StepShown(Shown):
+    """`hindrance` says why the caller gives no verdict for this party; empty where they may."""
+
+    party: str
+    state: str
+    due_at: datetime
+    reviewers: int
+    claimed_by: str
+    hindrance: str
+    verdicts: list[VerdictShown]
+
+
+class CommentShown(Shown):
+    id: str
+    by: str
+    party: str
+    quote: str
+    text: str
+    at: datetime
+    resolved: bool
+    answers: list["CommentShown"]
+
+
+class ReviewShown(Shown):
+    """A round: `digest` is what a verdict names."""
+
+    id: str
+    asset: str
+    title: str
+    version: int
+    state: str
+    digest: str
+    policy: int
+    access_only: bool
+    begun_at: datetime
+    ended_at: datetime | None
+    text: str
+    steps: list[StepShown]
+    comments: list[CommentShown]
+
+
+def _item(row: QueueRow) -> ItemShown:
+    return ItemShown(
+        id=row.round_id,
+        asset=row.asset_id,
+        title=row.title,
+        type=row.type.value,
+        handling=row.handling.value,
+        version=row.number,
+        party=row.party.value,
+        state=row.state.value,
+        due_at=row.due_at,
+        claimed_by=row.claimed_by,
+        own_work=row.is_own_work,
+    )
+
+
+def _remark(one: Remark) -> CommentShown:
+    return CommentShown(
+        id=one.public_id,
+        by=one.by,
+        party=one.party,
+        quote=one.quote,
+        text=one.text,
+        at=one.at,
+        resolved=bool(one.resolved_by),
+        answers=[_remark(answer) for answer in one.answers],
+    )
+
+
+def _review(page: RoundPage) -> ReviewShown:
+    return ReviewShown(
+        id=page.public_id,
+        asset=page.asset_id,
+        title=page.title,
+        version=page.number,
+        state=page.state.value,
+        digest=page.digest,
+        policy=page.policy_number,
+        access_only=page.is_access,
+        begun_at=page.begun_at,
+        ended_at=page.ended_at,
+        text=page.text,
+        steps=[
+            StepShown(
+                party=step.party.value,
+                state=step.state.value,
+                due_at=step.due_at,
+                reviewers=step.reviewers,
+                claimed_by=step.claimed_by,
+                hindrance=step.hindrance,
+                verdicts=[
+                    VerdictShown(
+                        by=said.by,
+                        verdict=said.answer.value,
+                        reason=said.reason,
+                        digest=said.digest,
+                        at=said.at,
+                        counts=said.still_counts,
+                    )
+                    for said in step.verdicts
+                ],
+            )
+            for step in page.steps
+        ],
+        comments=[_remark(one) for one in page.comments],
+    )
+
+
+@area.get("/reviews", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ReviewsShown), tags=["reviews"])
+def listed(query: QueueQuery) -> ReviewsShown:
+    """What waits for the caller's parties, due first; coordinators and administrators see every party's."""
+    with reading_session() as db:
+        found = inbox.queue(db, actor(), query.party, query.state, query.limit, query.offset)
+    return ReviewsShown(items=[_item(row) for row in found.rows], total=found.total, late=found.late)
+
+
+@area.get("/reviews/<public_id>", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ReviewShown), tags=["reviews"])
+def shown(public_id: str) -> ReviewShown:
+    """One round with its text, steps, verdicts and comments."""
+    with reading_session() as db:
+        return _review(inbox.get_page(db, actor(), public_id))
+
+
+@area.post("/reviews/<public_id>/verdicts", needs=Permission.REVIEW)
+@spec.validate(resp=answers(HTTP_201=ReviewShown), tags=["reviews"])
+def decide(public_id: str, json: VerdictBody) -> Response:
+    """Give one verdict on the words that were read; 409 `digest_changed` where they are others now."""
+
+    def act(db: Any) -> ReviewShown:
+        rounds.decide(db, actor(), public_id, json.party, Answer(json.verdict), json.digest, json.reason)
+        return _review(inbox.get_page(db, actor(), public_id))
+
+    return write(act, 201)
+
+
+@area.post("/reviews/<public_id>/comments", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_201=ReviewShown), tags=["reviews"])
+def comment(public_id: str, json: CommentBody) -> Response:
+    """A remark on a quoted passage, or an answer to one."""
+
+    def act(db: Any) -> ReviewShown:
+        rounds.comment(db, actor(), public_id, json.quote, json.text, json.answers)
+        return _review(inbox.get_page(db, actor(), public_id))
+
+    return write(act, 201)

@@ -1,0 +1,228 @@
+"""Pages of the review: the queue, one round with its verdicts and comments, and the policy."""
+
+from typing import Final
+
+from flask import redirect, render_template, request
+from flask_babel import gettext
+from werkzeug.wrappers import Response as AnyResponse
+
+from content import dealing
+from content.kinds import AssetType, Handling
+from kb.access import Party, Permission
+from kb.db import reading as reading_session
+from kb.db import writing
+from kb.errors import Invalid, NotFound
+from kb.web import Area, actor, done
+from review import inbox, policy, rounds
+from review.machine import Answer, StepState
+from review.policy import Duty, Line
+
+area = Area("rounds", __name__)
+VIEWS: Final = ("text", "published", "approved")
+
+
+def _party(word: str) -> Party | None:
+    return Party(word) if word in set(Party) else None
+
+
+def _wanted() -> Party:
+    party = _party(request.form.get("party", ""))
+    if party is None:
+        raise NotFound()
+    return party
+
+
+@area.get("/reviews", needs=Permission.EDIT)
+def queue() -> str:
+    party = _party(request.args.get("party", ""))
+    word = request.args.get("state", "open")
+    state = StepState(word) if word in set(StepState) else StepState.OPEN
+    offset = min(max(0, request.args.get("offset", 0, type=int)), 1_000_000)
+    with reading_session() as db:
+        found = inbox.queue(db, actor(), party, state, inbox.PAGE, offset)
+    kept = {"party": party.value if party else None, "state": None if state is StepState.OPEN else state.value}
+    links = {
+        "previous": dealing.link("rounds.queue", offset=max(0, offset - inbox.PAGE), **kept) if offset else "",
+        "next": dealing.link("rounds.queue", offset=offset + inbox.PAGE, **kept)
+        if offset + inbox.PAGE < found.total
+        else "",
+    }
+    parties = inbox.parties_of(actor())
+    return render_template(
+        "review/queue.html", queue=found, party=party, state=state, states=list(StepState), links=links, parties=parties
+    )
+
+
+@area.get("/reviews/next", needs=Permission.REVIEW)
+def following() -> AnyResponse:
+    """The item that this person would look at next, else the empty queue."""
+    with reading_session() as db:
+        found = inbox.next_after(db, actor())
+    if found is None:
+        return redirect(dealing.link("rounds.queue"))
+    return redirect(dealing.link("rounds.page", public_id=found[0]))
+
+
+@area.get("/reviews/<public_id>", needs=Permission.EDIT)
+def page(public_id: str) -> str:
+    return _page(public_id)
+
+
+def _page(public_id: str, wrong: str = "", given: dict[str, str] | None = None) -> str:
+    view = request.args.get("view", "")
+    with reading_session() as db:
+        found = inbox.get_page(db, actor(), public_id)
+    offered = [
+        name
+        for name, there in (
+            ("approved", found.since_approved is not None),
+            ("published", found.since_published is not None),
+            ("text", True),
+        )
+        if there
+    ]
+    chosen = view if view in offered else offered[0]
+    return render_template(
+        "review/round.html", round=found, view=chosen, offered=offered, wrong=wrong, given=given or {}
+    )
+
+
+@area.get("/assets/<reference>/review", needs=Permission.EDIT)
+def of_asset(reference: str) -> AnyResponse:
+    """The newest round of an asset."""
+    with reading_session() as db:
+        found = inbox.newest_of(db, actor(), reference)
+    return redirect(dealing.link("rounds.page", public_id=found))
+
+
+@area.post("/reviews/<public_id>/verdict", needs=Permission.REVIEW)
+def decide(public_id: str) -> AnyResponse | tuple[str, int]:
+    """One verdict; afterwards the next item is open at once."""
+    word = request.form.get("answer", "")
+    if word not in set(Answer):
+        raise NotFound()
+    reason = request.form.get("reason", "")
+    try:
+        with writing() as db:
+            rounds.decide(db, actor(), public_id, _wanted(), Answer(word), request.form.get("digest", "")[:64], reason)
+    except Invalid as refused:
+        return _page(public_id, gettext(refused.text), {"answer": word, "reason": reason}), 422
+    said = {
+        Answer.APPROVE: gettext("Approved."),
+        Answer.REQUEST_CHANGES: gettext("Changes requested. The others may still finish."),
+        Answer.REJECT: gettext("Rejected. The round is over."),
+    }
+    done(said[Answer(word)])
+    with reading_session() as db:
+        following_item = inbox.next_after(db, actor())
+    if following_item is None:
+        return redirect(dealing.link("rounds.queue"))
+    return redirect(dealing.link("rounds.page", public_id=following_item[0]))
+
+
+@area.post("/reviews/<public_id>/claim", needs=Permission.REVIEW)
+def claim(public_id: str) -> AnyResponse:
+    with writing() as db:
+        rounds.claim(db, actor(), public_id, _wanted())
+    done(gettext("It is yours: the others see that."))
+    return redirect(dealing.link("rounds.page", public_id=public_id))
+
+
+@area.post("/reviews/<public_id>/release", needs=Permission.EDIT)
+def release(public_id: str) -> AnyResponse:
+    with writing() as db:
+        rounds.release(db, actor(), public_id, _wanted())
+    done(gettext("Back in the queue."))
+    return redirect(dealing.link("rounds.page", public_id=public_id))
+
+
+@area.post("/reviews/<public_id>/hand-over", needs=Permission.EDIT)
+def hand_over(public_id: str) -> AnyResponse | tuple[str, int]:
+    email = request.form.get("email", "")[:254]
+    try:
+        with writing() as db:
+            rounds.hand_over(db, actor(), public_id, _wanted(), email)
+    except Invalid as refused:
+        return _page(public_id, gettext(refused.text), {"email": email}), 422
+    done(gettext("Handed over."))
+    return redirect(dealing.link("rounds.page", public_id=public_id))
+
+
+@area.post("/reviews/<public_id>/comments", needs=Permission.EDIT)
+def comment(public_id: str) -> AnyResponse | tuple[str, int]:
+    given = {name: request.form.get(name, "") for name in ("quote", "text", "answers")}
+    try:
+        with writing() as db:
+            rounds.comment(db, actor(), public_id, given["quote"], given["text"], given["answers"][:24])
+    except Invalid as refused:
+        return _page(public_id, gettext(refused.text), given), 422
+    done(gettext("The author sees it with the verdict."))
+    return redirect(dealing.link("rounds.page", public_id=public_id, _anchor="comments"))
+
+
+@area.post("/reviews/<public_id>/comments/<comment_id>/resolve", needs=Permission.EDIT)
+def resolve(public_id: str, comment_id: str) -> AnyResponse:
+    with writing() as db:
+        rounds.resolve(db, actor(), public_id, comment_id)
+    return redirect(dealing.link("rounds.page", public_id=public_id, _anchor="comments"))
+
+
+# --- the policy ---
+
+
+@area.get("/review-policy", needs=Permission.EDIT, endpoint="policy_page")
+def policy_page() -> str:
+    return _policy()
+
+
+def _policy(wrong: str = "") -> str:
+    with reading_session() as db:
+        editions = policy.list_editions(db)
+    return render_template(
+        "review/policy.html",
+        policy=editions[0],
+        editions=editions,
+        wrong=wrong,
+        parties=list(Party),
+        handlings=list(Handling),
+        types=list(AssetType),
+    )
+
+
+@area.post("/review-policy", needs=Permission.ADMINISTER)
+def change_policy() -> AnyResponse | tuple[str, int]:
+    """The whole table as it stands in the form: a new edition."""
+    try:
+        lines, difference = _filled()
+        with writing() as db:
+            policy.change(db, actor(), lines, difference)
+    except Invalid as refused:
+        return _policy(gettext(refused.text)), 422
+    done(gettext("In force for rounds that begin from now on."))
+    return redirect(dealing.link("rounds.policy_page"))
+
+
+def _filled() -> tuple[list[Line], int]:
+    lines = []
+    for key in request.form.getlist("line"):
+        kind, _, handling = key.partition("/")
+        if handling not in set(Handling) or (kind != policy.ANY and kind not in set(AssetType)):
+            raise Invalid(gettext("Choose a type and a handling from the list."), code="policy_line")
+        if request.form.get(f"drop/{key}") == "1":
+            continue
+        duties = {}
+        for party in Party:
+            hours = request.form.get(f"hours/{key}/{party.value}", "").strip()
+            if hours:
+                duties[party] = Duty(_number(hours), _number(request.form.get(f"reviewers/{key}/{party.value}", "1")))
+        lines.append(Line(None if kind == policy.ANY else AssetType(kind), Handling(handling), duties))
+    kind, handling = request.form.get("new_type", ""), request.form.get("new_handling", "")
+    if kind in set(AssetType) and handling in set(Handling):
+        known = {line.handling: line for line in lines if line.type is None}
+        like = known.get(Handling(handling))
+        lines.append(Line(AssetType(kind), Handling(handling), like.duties if like else {}))
+    return lines, _number(request.form.get("difference_hours", ""))
+
+
+def _number(word: str) -> int:
+    return int(word) if word.strip().isdecimal() and len(word.strip()) < 5 else 0
