@@ -53,7 +53,7 @@ from kb import account, api, clock, db, health, idempotency, language, login, no
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
-from review import inbox, registers, rounds
+from review import inbox, registers, rounds, sla
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
@@ -132,6 +132,7 @@ def open_service(settings: Settings) -> Service:
                 alike.sweep(database),
                 freshness.sweep(database),
                 registers.sweep(database),
+                sla.sweep(database),
             ],
         ),
         embedding.worker(database, meaning),

@@ -134,7 +134,11 @@ class Round(Base):
 
 
 class Step(Base):
-    """One party's part of a round; `former_version_id` is what it approved last, where it is asked about a difference."""
+    """One party's part of a round.
+
+    `former_version_id` is what it approved last, where it is asked about a difference; `tell_at` the moment at which
+    somebody is told next that the clock runs, and `told_percent` how far it had run when that was done last.
+    """
 
     __tablename__ = "review_step"
     __table_args__ = (
@@ -157,6 +161,8 @@ class Step(Base):
     hours: Mapped[int]
     reviewers: Mapped[int]
     due_at: Mapped[datetime]
+    told_percent: Mapped[int] = mapped_column(default=0)
+    tell_at: Mapped[datetime | None] = mapped_column(index=True)
     former_version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
     claimed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
     claimed_at: Mapped[datetime | None]

@@ -203,6 +203,7 @@ def begin(
         policy_number=in_force.number,
         publishes=publishes,
         begun_by_id=actor.user_id,
+        begun_at=clock.now(),
     )
     session.add(row)
     session.flush()
@@ -227,6 +228,7 @@ def _begin_step(session: Session, row: Round, party: Party, duty: Duty, differen
             hours=allowed,
             reviewers=duty.reviewers,
             due_at=hours.due(row.begun_at, allowed, _Clock.calendar),
+            tell_at=hours.due(row.begun_at, allowed * 0.75, _Clock.calendar),
             former_version_id=former,
         )
     )

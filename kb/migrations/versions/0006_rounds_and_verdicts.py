@@ -83,6 +83,8 @@ def upgrade() -> None:
     sa.Column('hours', sa.Integer(), nullable=False),
     sa.Column('reviewers', sa.Integer(), nullable=False),
     sa.Column('due_at', kb.db.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('told_percent', sa.Integer(), nullable=False),
+    sa.Column('tell_at', kb.db.UtcDateTime(timezone=True), nullable=True),
     sa.Column('former_version_id', sa.Integer(), nullable=True),
     sa.Column('claimed_by_id', sa.Integer(), nullable=True),
     sa.Column('claimed_at', kb.db.UtcDateTime(timezone=True), nullable=True),
@@ -99,6 +101,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_review_step_claimed_by_id'), ['claimed_by_id'], unique=False)
         batch_op.create_index('ix_review_step_open', ['party', 'due_at'], unique=False, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
         batch_op.create_index(batch_op.f('ix_review_step_round_id'), ['round_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_review_step_tell_at'), ['tell_at'], unique=False)
 
     op.create_table('verdict',
     sa.Column('id', sa.Integer(), nullable=False),

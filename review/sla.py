@@ -1,0 +1,134 @@
+"""Clocks of reviews: who is told at 75, 100 and 150 per cent, and claims that nobody works on return to the queue."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from content.models import Asset, Version
+from kb import audit, clock, notices
+from kb.access import SYSTEM, Party, Role
+from kb.db import Database
+from kb.users import User, UserParty, UserRole
+from review import hours, rounds
+from review.machine import RoundState, StepState
+from review.models import Round, Step
+
+LEVELS: Final = ((75, "review_due"), (100, "review_late"), (150, "review_stuck"))
+IDLE_HOURS: Final = 8
+AT_ONCE: Final = 200
+EVERY: Final = timedelta(seconds=30)
+
+
+def sweep(database: Database) -> Callable[[], None]:
+    """The worker's look at clocks that ran on."""
+    last: list[datetime] = []
+
+    def look() -> None:
+        now = clock.now()
+        if last and timedelta() <= now - last[0] < EVERY:
+            return
+        last[:] = [now]
+        tell_due(database)
+        return_idle(database)
+
+    return look
+
+
+def tell_due(database: Database) -> int:
+    """Tell whoever is to be told, each step in a transaction of its own; safe on several machines at once."""
+    with database.reading() as session:
+        due = session.scalars(
+            select(Step.id)
+            .where(Step.tell_at <= clock.now(), Step.state == StepState.OPEN.value)
+            .order_by(Step.tell_at)
+            .limit(AT_ONCE)
+        ).all()
+    return sum(_tell(database, step_id) for step_id in due)
+
+
+def _tell(database: Database, step_id: int) -> bool:
+    with database.writing() as session:
+        step = session.get_one(Step, step_id, with_for_update=True)
+        row = session.get_one(Round, step.round_id)
+        if step.tell_at is None or step.tell_at > clock.now() or step.state != StepState.OPEN.value:
+            return False
+        if row.state != RoundState.OPEN.value:
+            step.tell_at = None
+            return False
+        level, kind = next((level, kind) for level, kind in LEVELS if level > step.told_percent)
+        later = next((percent for percent, _ in LEVELS if percent > level), None)
+        step.told_percent = level
+        step.tell_at = (
+            hours.due(row.begun_at, step.hours * later / 100, rounds.calendar()) if later is not None else None
+        )
+        people = _people(session, row, step, level)
+        for user_id in sorted(people):
+            notices.tell(session, user_id, kind, row.asset_id, f"{kind}:{step.id}", party=step.party)
+        session.flush()
+        audit.record(session, SYSTEM, "step.remind", "round", row.public_id, party=step.party, percent=level)
+    return True
+
+
+def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
+    """At 75 per cent whoever has it, else the party's reviewers; at 100 its leads; at 150 the coordinators."""
+    party = Party(step.party)
+    asset = session.get_one(Asset, row.asset_id)
+    able = rounds.able(session, asset, [party], rounds.writers(session, session.get_one(Version, row.version_id)))[
+        party
+    ]
+    if level < 100:
+        return {step.claimed_by_id} if step.claimed_by_id is not None else set(able)
+    if level < 150:
+        leads = set(
+            session.scalars(
+                select(UserParty.user_id)
+                .join(UserRole, UserRole.user_id == UserParty.user_id)
+                .where(UserParty.party == party.value, UserRole.role == Role.MANAGER.value)
+            )
+        )
+        return leads or _coordinators(session)
+    return _coordinators(session)
+
+
+def _coordinators(session: Session) -> set[int]:
+    return set(
+        session.scalars(
+            select(UserRole.user_id)
+            .join(User, User.id == UserRole.user_id)
+            .where(UserRole.role == Role.COORDINATOR.value, User.deactivated_at.is_(None))
+        )
+    )
+
+
+def return_idle(database: Database) -> int:
+    """Items that somebody took and left lying for eight working hours are everybody's again."""
+    now = clock.now()
+    with database.reading() as session:
+        taken = session.execute(
+            select(Step.id, Step.claimed_at).where(Step.claimed_by_id.is_not(None), Step.state == StepState.OPEN.value)
+        ).all()
+    idle = [
+        row.id
+        for row in taken
+        if row.claimed_at is not None
+        and hours.between(row.claimed_at, now, rounds.calendar()) >= timedelta(hours=IDLE_HOURS)
+    ]
+    for step_id in idle[:AT_ONCE]:
+        _return(database, step_id, now)
+    return len(idle)
+
+
+def _return(database: Database, step_id: int, now: datetime) -> None:
+    with database.writing() as session:
+        step = session.get_one(Step, step_id, with_for_update=True)
+        if step.claimed_at is None or step.state != StepState.OPEN.value:
+            return
+        if hours.between(step.claimed_at, now, rounds.calendar()) < timedelta(hours=IDLE_HOURS):
+            return
+        step.claimed_by_id = step.claimed_at = None
+        session.flush()
+        row = session.get_one(Round, step.round_id)
+        audit.record(session, SYSTEM, "step.return", "round", row.public_id, party=step.party)
