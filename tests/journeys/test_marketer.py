@@ -296,9 +296,8 @@ def test_J2_the_morning_on_the_board(page: Page, demo: Demo) -> None:
     expect(page.locator("#part-stale")).to_be_visible()
     assert hand.told("the board") <= 1
     # not the battle card of which a rep's journey says for how long nobody has verified it: both see one company
-    stale = page.locator(
-        "[aria-labelledby=part-stale] .line:has(button:has-text('核实')):not(:has-text('竞品甲对比卡'))"
-    )
+    page.goto("/board?all=1&deal=")
+    stale = page.locator("[aria-labelledby=part-stale] .line:has-text('报价之后客户不回消息')")
     title = stale.first.locator(".line__title").inner_text()
     hand.rests()
     stale.first.locator("button:has-text('核实')").click()

@@ -587,7 +587,7 @@ class Crowd:
                 assert one.user_id not in rounds.writers(db, db.get_one(Version, found.version_id))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moves=st.lists(
         st.tuples(
