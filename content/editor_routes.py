@@ -185,9 +185,13 @@ def tie(reference: str) -> AnyResponse:
 def access(reference: str) -> AnyResponse:
     """Narrower at once; what lets more people read waits."""
     wanted = _access(request.form)
-    with writing() as db:
-        asset = service.get_editable(db, actor(), reference)
-        found = access_changes.change(db, actor(), asset, wanted)
+    try:
+        with writing() as db:
+            asset = service.get_editable(db, actor(), reference)
+            found = access_changes.change(db, actor(), asset, wanted)
+    except submission.Unreviewable as stopped:
+        flash(gettext(stopped.text), "stop")
+        return redirect(dealing.link("content_editor.edit", reference=reference, _anchor="access"))
     if found.waiting is not None:
         done(gettext("What narrows holds now. What lets more people read waits until it is cleared."))
     else:

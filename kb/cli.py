@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from content import commands, deals, exporting, filestore, importing, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
-from kb import access, audit, config, doctor, migrate, outbox, serving, tokens, users, worker
+from kb import access, audit, clock, config, doctor, migrate, outbox, serving, tokens, users, worker
 from kb.app import Service, configure_logging, create_app, open_service
 from kb.backup_commands import backup_command, restore_command
 from kb.config import LOOPBACK, Settings, prepare_data_dir
@@ -26,6 +26,7 @@ from kb.console import REFUSED, print_json, progress, say
 from kb.db import Database
 from kb.errors import KbError, WrongSettings
 from review import commands as review_commands
+from review import hours
 from review import sample as review_sample
 from search import answer, documents, duplicates, encoder, evaluate, service, upkeep, vectors
 from search.encoder import CannotEncode, Encoder
@@ -230,6 +231,18 @@ def worker_command() -> None:
         serving.until_stopped(first.run, opened.stop)
 
 
+def _calendar(settings: Settings, _database: Database) -> str:
+    """Whether the make-up working days that clocks of reviews count by are known for this year and, late in it, the next."""
+    today = clock.now().astimezone(settings.zone).date()
+    years = [today.year, today.year + 1] if today.month == 12 else [today.year]
+    missing = [str(year) for year in years if not hours.knows_year("CN", year)]
+    if missing:
+        raise doctor.Advice(
+            f"make-up working days of {', '.join(missing)} are not known: update the package `holidays` when they are announced"
+        )
+    return f"working days of {', '.join(map(str, years))} are known"
+
+
 @cli.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True)
 def doctor_command(as_json: bool) -> None:
@@ -237,7 +250,9 @@ def doctor_command(as_json: bool) -> None:
 
     LOOK is something wrong (and exit 1), note is advice.
     """
-    findings = doctor.examine({"index": _index, "meaning": _meaning, "passwords": _passwords, "files": _files})
+    findings = doctor.examine(
+        {"index": _index, "meaning": _meaning, "passwords": _passwords, "files": _files, "calendar": _calendar}
+    )
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -1,6 +1,7 @@
 """The review for programs: the queue, one round, a verdict, a comment."""
 
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from flask import Response
@@ -10,7 +11,7 @@ from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
 from kb.web import Area, actor
-from review import inbox, rounds
+from review import audit_sheet, inbox, rounds
 from review.inbox import CommentShown as Remark
 from review.inbox import QueueRow, RoundPage
 from review.machine import Answer, StepState
@@ -201,6 +202,132 @@ def shown(public_id: str) -> ReviewShown:
     """One round with its text, steps, verdicts and comments."""
     with reading_session() as db:
         return _review(inbox.get_page(db, actor(), public_id))
+
+
+class AuditVerdictShown(Shown):
+    party: str
+    by: str
+    verdict: str
+    reason: str
+    digest: str
+    at: datetime
+
+
+class AuditRoundShown(Shown):
+    state: str
+    access_only: bool
+    policy: int
+    digest: str
+    begun_by: str
+    begun_at: datetime
+    ended_at: datetime | None
+    verdicts: list[AuditVerdictShown]
+
+
+class AuditProofShown(Shown):
+    key: str
+    statement: str
+    issuer: str
+    valid_until: date | None
+
+
+class AuditVersionShown(Shown):
+    number: int
+    title: str
+    state: str
+    handling: str
+    digest: str
+    writers: list[str]
+    frozen_at: datetime | None
+    published_at: datetime | None
+    bulk_load: bool
+    unreviewed: bool
+    rounds: list[AuditRoundShown]
+    evidence: list[AuditProofShown]
+
+
+class AuditWaiverShown(Shown):
+    rule: str
+    passage: str
+    reason: str
+    evidence: str
+    by: str
+    at: datetime
+    revoked_at: datetime | None
+
+
+class AuditEntryShown(Shown):
+    """`hash` chains the row to the one before; `kb audit verify` reads them all."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    hash: str
+
+
+class AuditShown(Shown):
+    id: str
+    external_id: str | None
+    title: str
+    versions: list[AuditVersionShown]
+    waivers: list[AuditWaiverShown]
+    trail: list[AuditEntryShown]
+
+
+def _audited(line: audit_sheet.VersionLine) -> AuditVersionShown:
+    return AuditVersionShown(
+        number=line.number,
+        title=line.title,
+        state=line.state.value,
+        handling=line.handling.value,
+        digest=line.digest,
+        writers=list(line.writers),
+        frozen_at=line.frozen_at,
+        published_at=line.published_at,
+        bulk_load=line.is_bulk_load,
+        unreviewed=line.is_unreviewed,
+        rounds=[
+            AuditRoundShown(
+                state=row.state.value,
+                access_only=row.is_access,
+                policy=row.policy_number,
+                digest=row.digest,
+                begun_by=row.begun_by,
+                begun_at=row.begun_at,
+                ended_at=row.ended_at,
+                verdicts=[
+                    AuditVerdictShown(
+                        party=said.party.value,
+                        by=said.by,
+                        verdict=said.answer.value,
+                        reason=said.reason,
+                        digest=said.digest,
+                        at=said.at,
+                    )
+                    for said in row.said
+                ],
+            )
+            for row in line.rounds
+        ],
+        evidence=[AuditProofShown(**asdict(proof)) for proof in line.proofs],
+    )
+
+
+@area.get("/assets/<reference>/audit", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=AuditShown), tags=["reviews"])
+def audit(reference: str) -> AuditShown:
+    """Who cleared which words of an asset, when and on what, with its rows of the trail."""
+    with reading_session() as db:
+        sheet = audit_sheet.get(db, actor(), reference)
+    return AuditShown(
+        id=sheet.asset_id,
+        external_id=sheet.external_id,
+        title=sheet.title,
+        versions=[_audited(line) for line in sheet.versions],
+        waivers=[AuditWaiverShown(**asdict(row)) for row in sheet.waivers],
+        trail=[AuditEntryShown(**asdict(entry)) for entry in sheet.entries],
+    )
 
 
 @area.post("/reviews/<public_id>/verdicts", needs=Permission.REVIEW)

@@ -13,7 +13,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid, NotFound
 from kb.web import Area, actor, done
-from review import inbox, policy, rounds
+from review import audit_sheet, inbox, policy, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
 
@@ -93,6 +93,14 @@ def of_asset(reference: str) -> AnyResponse:
     with reading_session() as db:
         found = inbox.newest_of(db, actor(), reference)
     return redirect(dealing.link("rounds.page", public_id=found))
+
+
+@area.get("/assets/<reference>/audit", needs=Permission.EDIT)
+def audit(reference: str) -> str:
+    """Who cleared which words, when and on what; made to be printed."""
+    with reading_session() as db:
+        sheet = audit_sheet.get(db, actor(), reference)
+    return render_template("review/audit.html", sheet=sheet)
 
 
 @area.post("/reviews/<public_id>/verdict", needs=Permission.REVIEW)

@@ -371,7 +371,7 @@ def _settle(session: Session, actor: Actor, row: Round, asset: Asset, version: V
         _settle_access(session, actor, row, asset, outcome)
     elif outcome is RoundState.APPROVED:
         submission.clear(session, actor, asset, version)
-        if row.publishes:
+        if row.publishes and is_cleared(session, version):  # not, where a reviewer has left the party meanwhile
             publishing.publish(session, SYSTEM, version)
     else:
         move = Move.REJECT if outcome is RoundState.REJECTED else Move.REQUEST_CHANGES

@@ -97,6 +97,7 @@ SIGHTS = (
     Sight("findings", "marketer", "/assets/external:BC-CLOUD-ZH/findings?deal="),
     Sight("reviews", "reviewer", "/reviews?deal="),
     Sight("review", "reviewer", "/assets/external:FAQ-SLA-ZH/review?deal=", whole=True),
+    Sight("audit", "reviewer", "/assets/external:PB-METRICS-EN/audit?deal=", whole=True),
     Sight("policy", "admin", "/review-policy?deal=", whole=True),
     Sight("notices", "marketer", "/notices?deal="),
     Sight("stories", "rep", "/stories?deal=D-1042", whole=True),

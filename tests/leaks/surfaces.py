@@ -241,6 +241,8 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "rounds.resolve", Kind.FILES, Permission.EDIT, audit=1),
     Surface("GET", "rounds.policy_page", Kind.NO_ASSET, Permission.EDIT),
     Surface("POST", "rounds.change_policy", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("GET", "rounds.audit", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/audit")),
+    Surface("GET", "rounds_api.audit", Kind.EDITS_ONE, Permission.EDIT, _get("/api/v1/assets/{}/audit")),
     Surface("GET", "rounds_api.listed", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds_api.shown", Kind.FILES, Permission.EDIT),
     Surface("POST", "rounds_api.decide", Kind.FILES, Permission.REVIEW, audit=1),

@@ -768,3 +768,35 @@ def test_the_pages_of_a_review(make: Make, sign_in: Any) -> None:
     assert "12 h" in writer.get("/review-policy").text
     assert writer.post("/review-policy", data=form).status_code == 403
     assert admin.post("/review-policy", data=form | {"hours/*/public/legal": "999"}).status_code == 422
+
+
+def test_the_audit_sheet_tells_who_cleared_which_words(make: Make, sign_in: Any) -> None:
+    make.stages()
+    panel, author = make.panel(), make.user(Role.MARKETER)
+    asset = draft(make, author)
+    first = submit(make, asset, author)
+    say(make, panel[FIRST], newest(make, asset), FIRST, Answer.REJECT, "Not like this.")
+    rewrite(make, asset, author, f"{OTHER}\nProven [evidence:E-7].\n")
+    second = submit(make, asset, author, publishes=True)
+    make.clear(second)
+    browser = sign_in(panel[SECOND])
+    assert browser.get(f"/assets/{asset.public_id}/audit").status_code == 200, "their party was asked"
+    assert sign_in(make.user(Role.REVIEWER)).get(f"/assets/{asset.public_id}/audit").status_code == 404
+    browser = sign_in(author)
+    told = browser.get(f"/api/v1/assets/{asset.public_id}/audit").json
+    assert [(line["number"], line["state"], line["digest"]) for line in told["versions"]] == [
+        (2, "published", second.digest),
+        (1, "rejected", first.digest),
+    ]
+    approvals = told["versions"][0]["rounds"][0]["verdicts"]
+    assert {(said["party"], said["verdict"], said["digest"]) for said in approvals} == {
+        (party.value, "approve", second.digest) for party in Party
+    }
+    assert told["versions"][1]["rounds"][0]["verdicts"][0]["reason"] == "Not like this."
+    assert told["versions"][0]["evidence"] == [{"key": "E-7", "statement": "", "issuer": "", "valid_until": None}]
+    acts = [entry["action"] for entry in told["trail"]]
+    assert acts[-2:] == ["version.clear", "version.publish"]
+    page = browser.get(f"/assets/{asset.public_id}/audit").text
+    assert second.digest in page
+    assert "Not like this." in page
+    assert sign_in(make.user(Role.REP)).get(f"/assets/{asset.public_id}/audit").status_code == 403
