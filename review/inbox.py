@@ -257,7 +257,7 @@ def next_after(session: Session, actor: Actor, party: Party | None = None) -> tu
 
 
 def newest_of(session: Session, actor: Actor, reference: str) -> str:
-    """The newest round of an asset; NotFound where there is none, or none for this person."""
+    """The newest round of an asset, empty where it has none; NotFound where it is not this person's to see."""
     require(actor, Permission.EDIT)
     found = session.scalar(
         select(Round.public_id)
@@ -267,7 +267,8 @@ def newest_of(session: Session, actor: Actor, reference: str) -> str:
         .limit(1)
     )
     if found is None:
-        raise NotFound()
+        drafting.load_editable(session, actor, reference)
+        return ""
     return found
 
 

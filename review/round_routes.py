@@ -11,7 +11,7 @@ from content.kinds import AssetType, Handling
 from kb.access import Party, Permission
 from kb.db import reading as reading_session
 from kb.db import writing
-from kb.errors import Invalid, NotFound
+from kb.errors import Conflict, Invalid, NotFound
 from kb.web import Area, actor, done
 from review import audit_sheet, inbox, policy, rounds
 from review.machine import Answer, StepState
@@ -89,9 +89,12 @@ def _page(public_id: str, wrong: str = "", given: dict[str, str] | None = None) 
 
 @area.get("/assets/<reference>/review", needs=Permission.EDIT)
 def of_asset(reference: str) -> AnyResponse:
-    """The newest round of an asset."""
+    """The newest round of an asset; its history where nobody has reviewed it yet."""
     with reading_session() as db:
         found = inbox.newest_of(db, actor(), reference)
+    if not found:
+        done(gettext("Nobody has reviewed it yet."))
+        return redirect(dealing.link("content_versions.versions", reference=reference))
     return redirect(dealing.link("rounds.page", public_id=found))
 
 
@@ -113,8 +116,8 @@ def decide(public_id: str) -> AnyResponse | tuple[str, int]:
     try:
         with writing() as db:
             rounds.decide(db, actor(), public_id, _wanted(), Answer(word), request.form.get("digest", "")[:64], reason)
-    except Invalid as refused:
-        return _page(public_id, gettext(refused.text), {"answer": word, "reason": reason}), 422
+    except (Invalid, Conflict) as refused:  # nothing was counted: the page as it is now, with what was typed
+        return _page(public_id, gettext(refused.text), {"answer": word, "reason": reason}), refused.status
     said = {
         Answer.APPROVE: gettext("Approved."),
         Answer.REQUEST_CHANGES: gettext("Changes requested. The others may still finish."),

@@ -230,7 +230,7 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "content_versions.version", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/history/1")),
     Surface("GET", "rounds.queue", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds.following", Kind.LISTS_EDITABLE, Permission.REVIEW, found=302),
-    Surface("GET", "rounds.of_asset", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/review"), 404),
+    Surface("GET", "rounds.of_asset", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/review"), 302),
     # tests/review/test_rounds.py walks who sees a round and who may do what with it
     Surface("GET", "rounds.page", Kind.FILES, Permission.EDIT),
     Surface("POST", "rounds.decide", Kind.FILES, Permission.REVIEW, audit=1),
