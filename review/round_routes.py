@@ -93,7 +93,6 @@ def of_asset(reference: str) -> AnyResponse:
     with reading_session() as db:
         found = inbox.newest_of(db, actor(), reference)
     if not found:
-        done(gettext("Nobody has reviewed it yet."))
         return redirect(dealing.link("content_versions.versions", reference=reference))
     return redirect(dealing.link("rounds.page", public_id=found))
 
