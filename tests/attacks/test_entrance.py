@@ -175,7 +175,7 @@ WRITES = [surface for surface in INVENTORY if surface.method == "POST"]
 def test_A59_no_write_without_our_token_and_origin(
     make: Make, sign_in: SignIn, app: Flask, rows: Callable[[], object], surface: object
 ) -> None:
-    admin = make.user(Role.ADMIN)
+    admin = make.user(Role.ADMIN, Role.REVIEWER)
     asset = make.asset("Seen")
     browser, stranger = sign_in(admin), sign_in(make.user())
     rule = next(rule.rule for rule in app.url_map.iter_rules() if rule.endpoint == surface.endpoint)
@@ -224,7 +224,7 @@ def test_A59_no_get_changes_anything_but_views_and_searches(
     rows: Callable[[], dict[str, object]],
     trail: Callable[[], list[AuditEntry]],
 ) -> None:
-    admin = make.user(Role.ADMIN)
+    admin = make.user(Role.ADMIN, Role.REVIEWER)
     asset = make.asset("Seen")
     make.index()
     browser = sign_in(admin)
@@ -393,7 +393,7 @@ def test_A66_a_folder_that_others_may_write_and_a_cookie_of_another_key_are_refu
 def test_A67_cookies_and_headers_on_every_answer(make: Make, sign_in: SignIn, app: Flask) -> None:
     asset = make.asset("Seen")
     make.index()
-    browser, anonymous = sign_in(make.user(Role.ADMIN)), sign_in(None)
+    browser, anonymous = sign_in(make.user(Role.ADMIN, Role.REVIEWER)), sign_in(None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     answers = [
         anonymous.get("/sign-in"),
@@ -444,7 +444,7 @@ def test_A67_cookies_and_headers_on_every_answer(make: Make, sign_in: SignIn, ap
 
 
 def test_A94_no_page_may_be_framed_and_no_origin_is_let_in(make: Make, sign_in: SignIn, app: Flask) -> None:
-    browser = sign_in(make.user(Role.ADMIN))
+    browser = sign_in(make.user(Role.ADMIN, Role.REVIEWER))
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<[^>]+>", NEVER, rule.rule)
         for origin in ("null", "https://evil.example", "https://127.0.0.1.evil.example", ORIGIN):
