@@ -138,9 +138,13 @@ def test_typing_asks_once_per_pause_and_a_composition_asks_nothing(page: Page) -
     page.wait_for_timeout(400)
     assert asked == []
     page.evaluate(
-        "document.querySelector('#q').value = '停机'; document.querySelector('#q').dispatchEvent(new CompositionEvent('compositionend', {bubbles: true}))"
+        """() => {
+          const field = document.querySelector("#q");
+          field.value = "停机";
+          field.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+          field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+        }"""
     )
-    page.locator("#q").dispatch_event("input")
     page.wait_for_selector('.found__head[data-title="停机"]')
     assert len(asked) == 1
 
