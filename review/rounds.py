@@ -161,12 +161,7 @@ class Desk:
             _end(session, actor, found, RoundState.TAKEN_BACK)
 
     def begin_access(self, session: Session, actor: Actor, asset: Asset, change: AccessChange) -> None:
-        version = service.find_version(
-            session, asset, *(set(VersionState) - {VersionState.DRAFT, VersionState.REJECTED})
-        )
-        if version is None:
-            raise NoPolicy()
-        begin(session, actor, asset, version, change=change)
+        begin(session, actor, asset, _read_or_next(session, asset), change=change)
 
     def end_access(self, session: Session, actor: Actor, change: AccessChange) -> None:
         found = session.scalar(
@@ -174,6 +169,16 @@ class Desk:
         )
         if found is not None:
             _end(session, actor, found, RoundState.TAKEN_BACK)
+
+
+def _read_or_next(session: Session, asset: Asset) -> Version:
+    """The version that more people are to read: what readers have, else what is on its way to them, else the newest."""
+    submitted = set(VersionState) - {VersionState.DRAFT, VersionState.REJECTED}
+    for states in ({VersionState.PUBLISHED}, {VersionState.APPROVED}, {VersionState.IN_REVIEW}, submitted):
+        version = service.find_version(session, asset, *states)
+        if version is not None:
+            return version
+    raise NoPolicy()
 
 
 def begin(
@@ -240,7 +245,12 @@ def approved_last(session: Session, asset_id: int, party: Party) -> int | None:
     return session.scalar(
         select(Round.version_id)
         .join(Step, Step.round_id == Round.id)
-        .where(Round.asset_id == asset_id, Step.party == party.value, Step.state == StepState.APPROVED.value)
+        .where(
+            Round.asset_id == asset_id,
+            Round.access_change_id.is_(None),  # who let more people read has not judged the words
+            Step.party == party.value,
+            Step.state == StepState.APPROVED.value,
+        )
         .order_by(Step.ended_at.desc(), Step.id.desc())
         .limit(1)
     )

@@ -425,6 +425,31 @@ def test_wider_access_is_a_round_of_its_own(make_any: Make, author: User) -> Non
         assert db.scalars(select(Version.state)).one() == "published"
 
 
+def test_who_let_more_people_read_has_not_judged_the_words(make_any: Make, author: User) -> None:
+    """A text that came by a bulk load and whose access was widened is still new to its reviewers."""
+    make, panel = make_any, make_any.panel()
+    asset = make.asset("Closed", SAY, tier=Tier.RESTRICTED, tags=[make.stage_id("discovery")], owners=[author])
+    who = make.actor(make.user(Role.ADMIN, clearance=Tier.CONFIDENTIAL))
+    rewrite(make, asset, make.user(Role.ADMIN, clearance=Tier.CONFIDENTIAL), OTHER)
+    with make.service.database.writing() as db:
+        submission.submit(db, who, asset.public_id)
+        submission.take_back(db, who, asset.public_id)  # newer than what readers have, and not what is widened
+    with make.service.database.writing() as db:
+        open_ = Access(Tier.INTERNAL, frozenset(), None, True, None)
+        access_changes.change(db, who, service.get_editable(db, who, asset.public_id), open_)
+    found = newest(make, asset)
+    with make.service.database.reading() as db:
+        assert db.get_one(Version, found.version_id).state == "published"
+    for party in Party:
+        say(make, panel[party], found, party)
+    rewrite(make, asset, author, f"{OTHER}\nMore.\n")
+    submit(make, asset, author)
+    with make.service.database.reading() as db:
+        steps = db.scalars(select(Step).where(Step.round_id == newest(make, asset).id)).all()
+        assert {step.former_version_id for step in steps} == {None}
+        assert sorted(step.hours for step in steps) == [16, 16, 24]
+
+
 # --- who sees a round ---
 
 
