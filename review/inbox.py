@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Row, Select, and_, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from content import comparing, drafting, publishing, service
 from content.comparing import Comparison
 from content.kinds import AssetType, Handling, VersionState
-from content.models import Asset, Contribution, Rendered, Version
+from content.models import Asset, Rendered, Version
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, require
 from kb.errors import NotFound
@@ -46,12 +46,6 @@ class QueueRow:
     is_difference: bool
     is_access: bool
     left: timedelta
-
-    @property
-    def share(self) -> int:
-        """How much of the clock has run, in per cent."""
-        whole = self.hours * 3600
-        return max(0, min(100, round(100 - 100 * self.left.total_seconds() / whole))) if whole else 100
 
     @property
     def is_late(self) -> bool:
@@ -151,13 +145,9 @@ class RoundPage:
         return next((step for step in self.steps if step.is_yours and not step.hindrance), None)
 
 
-_wrote = aliased(Contribution)
-
-
 def _rows(actor: Actor, party: Party | None, state: StepState) -> Select[Step, Round, Asset, Version, bool]:
-    wrote = select(_wrote.version_id).where(_wrote.user_id == (actor.user_id or 0))
     statement = (
-        select(Step, Round, Asset, Version, Version.id.in_(wrote).label("wrote"))
+        select(Step, Round, Asset, Version, rounds.is_own_work(actor).label("own"))
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
         .join(Version, Version.id == Round.version_id)
@@ -221,7 +211,7 @@ def _row(row: Row[Step, Round, Asset, Version, bool], actor: Actor, names: Mappi
         step.hours,
         names.get(step.claimed_by_id or 0, ""),
         step.claimed_by_id is not None and step.claimed_by_id == actor.user_id,
-        bool(row.wrote),
+        bool(row.own),
         step.former_version_id is not None,
         one.access_change_id is not None,
         rounds.left(step.due_at),
@@ -239,10 +229,9 @@ def waiting_for(session: Session, actor: Actor) -> int:
 def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, Version, bool]:
     """Open steps on which this person could decide: not their own work, no verdict of theirs yet, no colleague's claim."""
     said = select(Verdict.round_id).where(Verdict.user_id == (actor.user_id or 0))
-    wrote = select(_wrote.version_id).where(_wrote.user_id == (actor.user_id or 0))
     return _rows(actor, party, StepState.OPEN).where(
         Round.id.not_in(said),
-        Version.id.not_in(wrote),
+        ~rounds.is_own_work(actor),
         or_(Step.claimed_by_id.is_(None), Step.claimed_by_id == actor.user_id),
         Step.party.in_([one.value for one in actor.parties]),
     )

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from content import access_changes, publishing, service, submission
 from content.kinds import AssetType, Handling, VersionState
@@ -90,7 +90,7 @@ def writers(session: Session, version: Version) -> set[int]:
         .where(
             Version.asset_id == version.asset_id,
             Version.number < version.number,
-            Version.state.in_([VersionState.PUBLISHED.value, VersionState.SUPERSEDED.value]),
+            Version.state.in_(_READ),
         )
         .order_by(Version.number.desc())
         .limit(1)
@@ -105,6 +105,35 @@ def writers(session: Session, version: Version) -> set[int]:
         )
     )
     return set(rows) | ({version.created_by_id} if version.created_by_id else set())
+
+
+_text, _cleared = aliased(Version), aliased(Version)
+_READ = (VersionState.PUBLISHED.value, VersionState.SUPERSEDED.value)
+
+
+def is_own_work(actor: Actor) -> ColumnElement[bool]:
+    """`writers` asked of many rounds at once: whether this person wrote on a round's text, or asked for its wider access."""
+    me = actor.user_id or 0
+    last = (
+        select(func.coalesce(func.max(_cleared.number), 0))
+        .where(_cleared.asset_id == Version.asset_id, _cleared.number < Version.number, _cleared.state.in_(_READ))
+        .correlate(Version)
+        .scalar_subquery()
+    )
+    wrote = (
+        select(Contribution.version_id)
+        .join(_text, _text.id == Contribution.version_id)
+        .where(
+            Contribution.user_id == me,
+            _text.asset_id == Version.asset_id,
+            _text.number <= Version.number,
+            _text.number > last,
+        )
+        .correlate(Version)
+        .exists()
+    )
+    of_text = or_(wrote, func.coalesce(Version.created_by_id, 0) == me)
+    return case((Round.access_change_id.is_(None), of_text), else_=func.coalesce(Round.begun_by_id, 0) == me)
 
 
 def able(session: Session, asset: Asset, parties: Sequence[Party], without: set[int]) -> Mapping[Party, set[int]]:

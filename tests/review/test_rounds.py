@@ -335,6 +335,9 @@ def test_A31_own_work_stays_own_when_a_colleague_saves_it_last(make_any: Make, a
     submit(make, asset, author)
     with pytest.raises(rounds.OwnWork):
         say(make, writer, newest(make, asset), FIRST)
+    with make.service.database.reading() as db:
+        assert inbox.next_after(db, make.actor(writer)) is None, "what one may not decide is not offered either"
+        assert [row.is_own_work for row in inbox.queue(db, make.actor(writer)).rows] == [True]
 
 
 def test_A36_an_impossible_round_is_refused_at_submission(make: Make) -> None:
@@ -607,9 +610,17 @@ class Crowd:
                 assert all(one.digest == version.digest and one.answer == "approve" for one in said)
                 assert len({one.user_id for one in said}) == len(said)
                 assert not {one.user_id for one in said} & rounds.writers(db, version)
+            for actor in self.people:
+                self._is_offered_only_what_it_may_decide(db, actor)
             for one in db.scalars(select(Verdict).join(Round).where(Round.asset_id == self.asset.id)):
                 found = db.get_one(Round, one.round_id)
                 assert one.user_id not in rounds.writers(db, db.get_one(Version, found.version_id))
+
+    def _is_offered_only_what_it_may_decide(self, db: Session, actor: Actor) -> None:
+        offered = inbox.next_after(db, actor)
+        if offered is not None:
+            steps = {step.party: step.hindrance for step in inbox.get_page(db, actor, offered[0]).steps}
+            assert steps[offered[1]] == ""
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -658,7 +669,7 @@ def test_the_queue_is_due_first_and_tells_what_is_late(make: Make) -> None:
         who = make.actor(panel[Party.MARKETING])
         found = inbox.queue(db, who)
         assert [row.asset_id for row in found.rows] == [assets[1].public_id, assets[0].public_id]
-        assert (found.total, found.late, found.rows[0].is_late, found.rows[0].share) == (2, 1, True, 100)
+        assert (found.total, found.late, [row.is_late for row in found.rows]) == (2, 1, [True, False])
         assert inbox.next_after(db, who) == (newest(make, assets[1]).public_id, Party.MARKETING)
         assert inbox.queue(db, make.actor(panel[Party.LEGAL])).total == 1
         assert inbox.queue(db, make.actor(make.user(Role.COORDINATOR)), Party.SALES).total == 2
