@@ -400,7 +400,9 @@ def _settle(session: Session, actor: Actor, row: Round, asset: Asset, version: V
     state = machine.step_after(step.reviewers, [Answer(word) for word in given])
     if state is not StepState.OPEN:
         step.state, step.ended_at = state.value, clock.now()
-        session.flush()
+    else:
+        step.claimed_by_id = step.claimed_at = None  # whoever had it has spoken: another reviewer is wanted
+    session.flush()
     states = session.scalars(select(Step.state).where(Step.round_id == row.id)).all()
     outcome = machine.round_after([StepState(word) for word in states])
     if outcome is RoundState.OPEN:

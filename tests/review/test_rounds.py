@@ -706,6 +706,28 @@ def test_a_claim_is_seen_given_back_and_handed_over(make_any: Make, author: User
         do(rounds.release, other)
 
 
+def test_a_second_reviewer_is_offered_what_the_first_has_claimed_and_decided(make: Make) -> None:
+    make.stages()
+    first, second, author = (
+        make.panel()[Party.LEGAL],
+        make.user(Role.REVIEWER, parties=[Party.LEGAL]),
+        make.user(Role.MARKETER),
+    )
+    with make.service.database.writing() as db:
+        policy.change(db, SYSTEM, [Line(None, Handling.SPOKEN, {Party.LEGAL: Duty(8, 2)})], 8)
+    asset = draft(make, author)
+    version = submit(make, asset, author)
+    found = newest(make, asset)
+    with make.service.database.writing() as db:
+        rounds.claim(db, make.actor(first), found.public_id, Party.LEGAL)
+    say(make, first, found, Party.LEGAL)
+    assert state_of(make, version) == "in_review"
+    with make.service.database.reading() as db:
+        assert inbox.next_after(db, make.actor(second)) == (found.public_id, Party.LEGAL)
+    say(make, second, found, Party.LEGAL)
+    assert state_of(make, version) == "approved"
+
+
 def test_remarks_hang_on_words_that_stand_there(make_any: Make, author: User) -> None:
     make, panel = make_any, make_any.panel()
     asset = draft(make, author)
