@@ -163,6 +163,12 @@ def list_names(session: Session, user_ids: Iterable[int]) -> Mapping[int, str]:
     return {row.id: row.name for row in rows}
 
 
+def list_teams(session: Session, team_ids: Iterable[int]) -> Mapping[int, str]:
+    """Names of teams by id."""
+    rows = session.execute(select(Team.id, Team.name).where(Team.id.in_(set(team_ids))))
+    return {row.id: row.name for row in rows}
+
+
 def verify_password(user: User | None, password: str) -> bool:
     """Takes as long for an unknown person as for a known one."""
     nobodys = _nobodys_hash()

@@ -8,12 +8,14 @@ from typing import Final
 from sqlalchemy import Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from content import comparing, drafting, publishing, service
+from content import access_changes, comparing, drafting, publishing, service, taxonomy
+from content.access_changes import Access
 from content.comparing import Comparison
 from content.kinds import AssetType, Handling, VersionState
 from content.models import Asset, Rendered, Version
+from content.taxonomy import Label
 from kb import clock, users
-from kb.access import Actor, Party, Permission, Role, require
+from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
 from review import checking, rounds
 from review.checking import Checked
@@ -21,6 +23,8 @@ from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, Verdict
 
 PAGE: Final = 50
+AccessValue = Tier | tuple[str, ...] | Label | datetime | bool | None
+ACCESS_PARTS: Final = ("tier", "teams", "stage", "teaser", "ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,15 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessFact:
+    """One part of who may read, as it is and as it is to be: a tier, names of teams, a stage or none, a moment or none."""
+
+    what: str
+    before: AccessValue
+    after: AccessValue
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPage:
     public_id: str
     asset_id: str
@@ -125,6 +138,8 @@ class RoundPage:
     policy_number: int
     publishes: bool
     is_access: bool
+    access: tuple[AccessFact, ...]
+    """What becomes wider, while the round is open."""
     begun_by: str
     begun_at: datetime
     ended_at: datetime | None
@@ -295,6 +310,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         row.policy_number,
         row.publishes,
         row.access_change_id is not None,
+        _access(session, asset) if row.access_change_id is not None and row.state == RoundState.OPEN.value else (),
         names.get(row.begun_by_id or 0, ""),
         row.begun_at,
         row.ended_at,
@@ -308,6 +324,28 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         _since_published(session, version) if row.access_change_id is None else None,
         _since(session, version, mine.former_number) if mine is not None and mine.former_number else None,
         checking.check_version(session, asset, version),
+    )
+
+
+def _access(session: Session, asset: Asset) -> tuple[AccessFact, ...]:
+    """What differs between the access that holds and the one that waits; `asset` comes without its audience."""
+    session.refresh(asset, ["audience"])
+    now, wanted = access_changes.of(asset), access_changes.find_waiting(session, asset.id)
+    if wanted is None:
+        return ()
+    known = taxonomy.load(session).by_id
+    teams = users.list_teams(session, now.team_ids | wanted.team_ids)
+
+    def parts(access: Access) -> tuple[AccessFact, ...]:
+        stage = known.get(access.unlock_stage_id or 0)
+        names = tuple(sorted(teams[one] for one in access.team_ids))
+        values = (access.tier, names, stage, access.shows_teaser, access.expires_at)
+        return tuple(AccessFact(what, value, value) for what, value in zip(ACCESS_PARTS, values, strict=True))
+
+    return tuple(
+        AccessFact(old.what, old.before, new.after)
+        for old, new in zip(parts(now), parts(wanted), strict=True)
+        if old.before != new.after
     )
 
 

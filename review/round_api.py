@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field
 
+from content.taxonomy import Label
 from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
 from kb.web import Area, actor
 from review import audit_sheet, inbox, rounds
+from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
-from review.inbox import QueueRow, RoundPage
 from review.machine import Answer, StepState
 
 area = Area("rounds_api", __name__, url_prefix=PREFIX)
@@ -69,12 +70,20 @@ class ReviewsShown(Shown):
     late: int
 
 
-class VerdictShown(Shown):
+class SaidShown(Shown):
+    """A verdict as it was given."""
+
+    party: str
     by: str
     verdict: str
     reason: str
     digest: str
     at: datetime
+
+
+class VerdictShown(SaidShown):
+    """`counts` is false where the reviewer has left the party since."""
+
     counts: bool
 
 
@@ -101,8 +110,16 @@ class CommentShown(Shown):
     answers: list["CommentShown"]
 
 
+class AccessShown(Shown):
+    """What becomes wider: `tier`, `teams` (empty: all), `stage` that opens it (empty: none), `teaser`, `ends`."""
+
+    what: str
+    before: str
+    after: str
+
+
 class ReviewShown(Shown):
-    """A round: `digest` is what a verdict names."""
+    """A round: `digest` is what a verdict names; `access` says what an access-only round would change."""
 
     id: str
     asset: str
@@ -112,11 +129,34 @@ class ReviewShown(Shown):
     digest: str
     policy: int
     access_only: bool
+    access: list[AccessShown]
     begun_at: datetime
     ended_at: datetime | None
     text: str
     steps: list[StepShown]
     comments: list[CommentShown]
+
+
+def _plain(value: AccessValue) -> str:
+    """As programs read it: names with commas, keys of tags, moments in ISO 8601."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, Label):
+        return value.key
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "" if value is None else str(value).lower()
+
+
+def _said(party: Party, said: audit_sheet.Said | inbox.VerdictShown) -> dict[str, Any]:
+    return {
+        "party": party.value,
+        "by": said.by,
+        "verdict": said.answer.value,
+        "reason": said.reason,
+        "digest": said.digest,
+        "at": said.at,
+    }
 
 
 def _item(row: QueueRow) -> ItemShown:
@@ -158,6 +198,7 @@ def _review(page: RoundPage) -> ReviewShown:
         digest=page.digest,
         policy=page.policy_number,
         access_only=page.is_access,
+        access=[AccessShown(what=one.what, before=_plain(one.before), after=_plain(one.after)) for one in page.access],
         begun_at=page.begun_at,
         ended_at=page.ended_at,
         text=page.text,
@@ -169,17 +210,7 @@ def _review(page: RoundPage) -> ReviewShown:
                 reviewers=step.reviewers,
                 claimed_by=step.claimed_by,
                 hindrance=step.hindrance,
-                verdicts=[
-                    VerdictShown(
-                        by=said.by,
-                        verdict=said.answer.value,
-                        reason=said.reason,
-                        digest=said.digest,
-                        at=said.at,
-                        counts=said.still_counts,
-                    )
-                    for said in step.verdicts
-                ],
+                verdicts=[VerdictShown(**_said(step.party, said), counts=said.still_counts) for said in step.verdicts],
             )
             for step in page.steps
         ],
@@ -204,15 +235,6 @@ def shown(public_id: str) -> ReviewShown:
         return _review(inbox.get_page(db, actor(), public_id))
 
 
-class AuditVerdictShown(Shown):
-    party: str
-    by: str
-    verdict: str
-    reason: str
-    digest: str
-    at: datetime
-
-
 class AuditRoundShown(Shown):
     state: str
     access_only: bool
@@ -221,7 +243,7 @@ class AuditRoundShown(Shown):
     begun_by: str
     begun_at: datetime
     ended_at: datetime | None
-    verdicts: list[AuditVerdictShown]
+    verdicts: list[SaidShown]
 
 
 class AuditProofShown(Shown):
@@ -296,17 +318,7 @@ def _audited(line: audit_sheet.VersionLine) -> AuditVersionShown:
                 begun_by=row.begun_by,
                 begun_at=row.begun_at,
                 ended_at=row.ended_at,
-                verdicts=[
-                    AuditVerdictShown(
-                        party=said.party.value,
-                        by=said.by,
-                        verdict=said.answer.value,
-                        reason=said.reason,
-                        digest=said.digest,
-                        at=said.at,
-                    )
-                    for said in row.said
-                ],
+                verdicts=[SaidShown(**_said(said.party, said)) for said in row.said],
             )
             for row in line.rounds
         ],

@@ -1,7 +1,5 @@
 """Pages of the review: the queue, one round with its verdicts and comments, and the policy."""
 
-from typing import Final
-
 from flask import redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,7 +16,6 @@ from review.machine import Answer, StepState
 from review.policy import Duty, Line
 
 area = Area("rounds", __name__)
-VIEWS: Final = ("text", "published", "approved")
 
 
 def _party(word: str) -> Party | None:
@@ -48,9 +45,7 @@ def queue() -> str:
         else "",
     }
     parties = inbox.parties_of(actor())
-    return render_template(
-        "review/queue.html", queue=found, party=party, state=state, states=list(StepState), links=links, parties=parties
-    )
+    return render_template("review/queue.html", queue=found, party=party, state=state, links=links, parties=parties)
 
 
 @area.get("/reviews/next", needs=Permission.REVIEW)
@@ -58,9 +53,7 @@ def following() -> AnyResponse:
     """The item that this person would look at next, else the empty queue."""
     with reading_session() as db:
         found = inbox.next_after(db, actor())
-    if found is None:
-        return redirect(dealing.link("rounds.queue"))
-    return redirect(dealing.link("rounds.page", public_id=found[0]))
+    return redirect(dealing.link("rounds.page", public_id=found[0]) if found else dealing.link("rounds.queue"))
 
 
 @area.get("/reviews/<public_id>", needs=Permission.EDIT)
@@ -123,11 +116,7 @@ def decide(public_id: str) -> AnyResponse | tuple[str, int]:
         Answer.REJECT: gettext("Rejected. The round is over."),
     }
     done(said[Answer(word)])
-    with reading_session() as db:
-        following_item = inbox.next_after(db, actor())
-    if following_item is None:
-        return redirect(dealing.link("rounds.queue"))
-    return redirect(dealing.link("rounds.page", public_id=following_item[0]))
+    return following()
 
 
 @area.post("/reviews/<public_id>/claim", needs=Permission.REVIEW)

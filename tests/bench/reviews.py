@@ -4,9 +4,7 @@
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,10 +21,8 @@ from kb.users import User
 from review import rounds
 from review.models import Round
 from tests.bench import library
-from tests.bench.editing import signed_in
+from tests.bench.editing import signed_in, timed
 from tests.factories import Make
-
-TIMES = 15
 
 
 def main() -> None:
@@ -67,19 +63,7 @@ def measure(opened: Service, panel: Mapping[Party, User], number: int) -> None:
     asked: list[str] = []
     event.listen(opened.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     pages = {"queue": "/reviews?deal=", "next": "/reviews/next?deal=", "review": f"/reviews/{one}?deal="}
-    for name, address in pages.items():
-        assert browser.get(address).status_code in {200, 302}, name
-        asked.clear()
-        browser.get(address)
-        statements = len(asked)
-        times = []
-        for _ in range(TIMES):
-            started = time.perf_counter()
-            browser.get(address)
-            times.append((time.perf_counter() - started) * 1000)
-        ordered = sorted(times)
-        p95 = ordered[int(0.95 * (len(ordered) - 1))]
-        print(f"{name:<12} {number:>7} {statements:>10} {statistics.median(times):>8.1f} {p95:>8.1f}", flush=True)
+    timed(browser, pages, asked, number)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rounds: who decides, on which words, what ends them, and that nothing is published that all parties have not cleared."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -414,6 +415,9 @@ def test_wider_access_is_a_round_of_its_own(make_any: Make, author: User) -> Non
 
     widen()
     found = newest(make, asset)
+    with make.service.database.reading() as db:
+        page = inbox.get_page(db, make.actor(panel[FIRST]), found.public_id)
+        assert [(fact.what, fact.before, fact.after) for fact in page.access] == [("tier", "restricted", "internal")]
     for party in Party:
         say(make, panel[party], found, party, Answer.REQUEST_CHANGES if party is THIRD else Answer.APPROVE, "Not yet.")
     with make.service.database.reading() as db:
@@ -426,6 +430,25 @@ def test_wider_access_is_a_round_of_its_own(make_any: Make, author: User) -> Non
     with make.service.database.reading() as db:
         assert db.get_one(Asset, asset.id).tier == "internal"
         assert db.scalars(select(Version.state)).one() == "published"
+
+
+def test_the_page_and_the_interface_say_what_becomes_wider(make: Make, sign_in: Any) -> None:
+    make.stages()
+    panel, author = make.panel(), make.user(Role.MARKETER, clearance=Tier.RESTRICTED)
+    asset = make.asset("Closed", SAY, tier=Tier.RESTRICTED, unlock="negotiation", owners=[author])
+    with make.service.database.writing() as db:
+        who = make.actor(author)
+        wanted = Access(Tier.INTERNAL, frozenset(), make.stage_id("solution"), True, None)
+        access_changes.change(db, who, service.get_editable(db, who, asset.public_id), wanted)
+    found = newest(make, asset)
+    browser = sign_in(panel[FIRST])
+    page = browser.get(f"/reviews/{found.public_id}").text
+    assert re.search("<del>\\s*Restricted\\s*</del> → <ins>\\s*Internal\\s*</ins>", page)
+    assert "<del>Negotiation</del> → <ins>Solution</ins>" in page
+    assert browser.get(f"/api/v1/reviews/{found.public_id}").json["access"] == [
+        {"what": "tier", "before": "restricted", "after": "internal"},
+        {"what": "stage", "before": "negotiation", "after": "solution"},
+    ]
 
 
 def test_who_let_more_people_read_has_not_judged_the_words(make_any: Make, author: User) -> None:
