@@ -1,9 +1,18 @@
-"""Evidence, customers' consent, rules and policy as changed here, what legal waived, and rounds with their verdicts."""
+"""Evidence, customers' consent, rules and policy, waivers, rounds with their verdicts, urgent cases and recalls."""
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -128,6 +137,7 @@ class Round(Base):
     policy_number: Mapped[int]
     state: Mapped[str] = mapped_column(String(20), default="open", index=True)
     publishes: Mapped[bool] = mapped_column(default=False)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("urgent_case.id"), index=True)
     begun_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     begun_at: Mapped[datetime] = mapped_column(default=clock.now)
     ended_at: Mapped[datetime | None]
@@ -207,3 +217,96 @@ class Comment(Base):
     at: Mapped[datetime] = mapped_column(default=clock.now)
     resolved_at: Mapped[datetime | None]
     resolved_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+
+
+class UrgentCase(Base):
+    """An asset hurts deals: which passages are wrong, with 48 hours by the wall until past users are told.
+
+    `version_id` is the text that was reported, `fixed_version_id` the one that took its place.
+    """
+
+    __tablename__ = "urgent_case"
+    __table_args__ = (
+        CheckConstraint("grade IN ('top', 'high', 'normal')", name="grade"),
+        CheckConstraint("state IN ('open', 'corrected', 'withdrawn', 'dismissed')", name="state"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+        Index(
+            "uq_urgent_case_one_open",
+            "asset_id",
+            unique=True,
+            sqlite_where=sql("state = 'open'"),
+            postgresql_where=sql("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    passages: Mapped[list[str]] = mapped_column(JSON)
+    grade: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20), default="open", index=True)
+    begun_at: Mapped[datetime] = mapped_column(default=clock.now, index=True)
+    due_at: Mapped[datetime]
+    told_late_at: Mapped[datetime | None]
+    fixed_version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
+    ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class UrgentReport(Base):
+    """One word from the field in an urgent case: which deal it hurts, and how."""
+
+    __tablename__ = "urgent_report"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("urgent_case.id"), index=True)
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id"), index=True)
+    damage: Mapped[str] = mapped_column(Text)
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class Recall(Base):
+    """A text is called back: those who used it in 180 days are told what takes its place, and each answers."""
+
+    __tablename__ = "recall"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("urgent_case.id"), unique=True)
+    replacement_id: Mapped[int | None] = mapped_column(ForeignKey("asset.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    begun_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    begun_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class RecallLine(Base):
+    """One person on one deal (or none) who used what is called back, and what became of it there."""
+
+    __tablename__ = "recall_line"
+    __table_args__ = (
+        UniqueConstraint("recall_id", "used_by_id", "deal_id"),
+        CheckConstraint("answer IN ('', 'not_given', 'corrected', 'no_correction')", name="answer"),
+        CheckConstraint("(answer = '') = (answered_at IS NULL)", name="answered"),
+        CheckConstraint("answer IN ('', 'not_given') OR note <> ''", name="has_note"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    recall_id: Mapped[int] = mapped_column(ForeignKey("recall.id"), index=True)
+    used_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    answers_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    deal_id: Mapped[int | None] = mapped_column(ForeignKey("deal.id"), index=True)
+    versions: Mapped[list[int]] = mapped_column(JSON)
+    uses: Mapped[int]
+    last_used_at: Mapped[datetime]
+    told_at: Mapped[datetime] = mapped_column(default=clock.now, index=True)
+    answer: Mapped[str] = mapped_column(String(20), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    answered_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    answered_at: Mapped[datetime | None]
+    escalated_at: Mapped[datetime | None]
