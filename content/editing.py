@@ -67,6 +67,7 @@ class EditorPage:
     sections: tuple[TextSection, ...]
     is_archived: bool
     is_live: bool
+    is_held: bool
     translations_published: int
     is_returned: bool
     """Whether reviewers sent the newest frozen version back, or rejected it."""
@@ -120,6 +121,7 @@ def get_page(session: Session, actor: Actor, reference: str) -> EditorPage:
         lacks=tuple(LACKS[what] for what in submission.lacking(standing, draft.text)),
         sections=reading.sections_of(kept.sections) if kept is not None else (),
         is_archived=asset.archived_at is not None,
+        is_held=asset.held_at is not None,
         is_live=service.is_live(asset, [VersionState.PUBLISHED.value] if standing.published else []),
         translations_published=submission.translations_published(session, asset),
         is_returned=submission.is_returned(session, asset),

@@ -237,7 +237,9 @@ def submit(reference: str) -> AnyResponse:
     try:
         with writing() as db:
             publishes = request.form.get("publish") == "1" and actor().may(Permission.PUBLISH)
-            submission.submit(db, actor(), reference, _number(revision) if revision else None, publishes=publishes)
+            urgent = request.form.get("urgent") == "1" and actor().may(Permission.PUBLISH)
+            known = _number(revision) if revision else None
+            submission.submit(db, actor(), reference, known, publishes=publishes, urgent=urgent)
     except (submission.Incomplete, submission.Stopped, submission.Unreviewable) as stopped:
         flash(gettext(stopped.text), "stop")
         place = "facts" if isinstance(stopped, submission.Incomplete) else "findings"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from content.models import Asset, Version
@@ -27,11 +27,23 @@ WORDS: Mapping[str, str] = {
     "review_approved": N_("All reviewers have cleared it."),
     "review_changes_requested": N_("It came back: reviewers want changes."),
     "review_rejected": N_("It was rejected."),
+    "review_urgent": N_("Urgent: a correction waits for your verdict."),
+    "urgent": N_("Urgent: a colleague reports that this hurts a deal. Correct it within 48 hours."),
+    "urgent_late": N_("The 48 hours are over, and the urgent case is still open."),
+    "urgent_corrected": N_("What you reported is corrected, and past users are told."),
+    "urgent_withdrawn": N_("What you reported was withdrawn, and past users are told."),
+    "urgent_dismissed": N_("What you reported was looked at: it stays as it is."),
+    "held": N_("It is on hold: no reader finds it until that is lifted."),
+    "recall": N_("A text that you used was called back: say what the customer got."),
+    "recall_late": N_("One of your people has not answered a recall for a day, on an open deal."),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
 }
 """Sentences by kind of notice; those about a day hold its moment in `about`."""
 WITH_DAY = frozenset({"due", "unverified", "expires"})
+
+RECALLS: frozenset[str] = frozenset({"recall", "recall_late"})
+"""Told to whoever used a text, who may not see it any more: without its title, with the way to their answers."""
 
 _newer = aliased(Version)
 
@@ -71,13 +83,17 @@ def list_lines(session: Session, actor: Actor, limit: int = 50) -> Sequence[Line
             one.kind,
             WORDS[one.kind],
             str(one.details.get("about", "")),
-            row.title,
-            row.language,
-            row.public_id,
-            may_edit and bool(row.editable),
+            *_what(one.kind, known.get(one.object_id), may_edit),
             one.at,
             one.is_read,
         )
         for one in told
-        if (row := known.get(one.object_id)) is not None
+        if one.kind in RECALLS or one.object_id in known
     ]
+
+
+def _what(kind: str, row: Row[int, str, str, str, bool] | None, may_edit: bool) -> tuple[str, str, str, bool]:
+    """Title, language, id of what it is about, and whether it opens in the editor."""
+    if row is None or kind in RECALLS:
+        return "", "", "", False
+    return row.title, row.language, row.public_id, may_edit and bool(row.editable)

@@ -21,6 +21,8 @@ LONGEST_AHEAD: Final = timedelta(days=366 * 2)
 DUE_AT_ONCE: Final = 200
 
 Gate = Callable[[Session, Version], bool]
+Published = Callable[[Session, Actor, Version], None]
+Withdrawn = Callable[[Session, Actor, Asset], None]
 log = structlog.get_logger(__name__)
 
 
@@ -28,6 +30,8 @@ class _Review:
     """Who says that a version is cleared; until somebody does, nothing is publishable."""
 
     gate: Gate | None = None
+    published: Published | None = None
+    withdrawn: Withdrawn | None = None
 
 
 class NotCleared(Conflict):
@@ -47,6 +51,11 @@ class TranslationsHeld(Conflict):
 
 def set_gate(gate: Gate | None) -> None:
     _Review.gate = gate
+
+
+def set_after(published: Published | None, withdrawn: Withdrawn | None) -> None:
+    """Who is told, in the same transaction, that a text took its place or was withdrawn."""
+    _Review.published, _Review.withdrawn = published, withdrawn
 
 
 def is_cleared(session: Session, version: Version) -> bool:
@@ -154,6 +163,8 @@ def _replace(session: Session, actor: Actor, version: Version, move: Move, **det
     if asset.is_from_field and asset.created_by_id is not None:
         notices.tell(session, asset.created_by_id, "published", asset.id, f"published:{asset.id}")
     _trace(session, actor, f"version.{move.value}", version, asset=asset.public_id, **details)
+    if _Review.published is not None:
+        _Review.published(session, actor, version)
 
 
 def _published(session: Session, asset_id: int) -> Version | None:
@@ -218,6 +229,8 @@ def _withdraw(session: Session, actor: Actor, asset: Asset, version: Version, re
     session.flush()
     told = {"reason": reason[:1000], "digest": version.digest, **details}
     audit.record(session, actor, "asset.withdraw", "asset", asset.public_id, **told)
+    if _Review.withdrawn is not None:
+        _Review.withdrawn(session, actor, asset)
 
 
 def digest_now(session: Session, version: Version) -> str:

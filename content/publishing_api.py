@@ -19,10 +19,14 @@ Reason = Annotated[str, Field(max_length=1_000)]
 
 
 class SubmitBody(Strict):
-    """With `revision`, only the draft as it was seen; with `publish`, it goes to readers with the last approval."""
+    """With `revision`, only the draft as it was seen; with `publish`, it goes to readers with the last approval.
+
+    An `urgent` fix does too; 409 `out_of_scope` where it changes more than the reported passages.
+    """
 
     revision: Annotated[int, Field(ge=1)] | None = None
     publish: bool = False
+    urgent: bool = False
 
 
 class PublishBody(Strict):
@@ -98,7 +102,11 @@ def _standing(version: Version) -> VersionStanding:
 @spec.validate(resp=answers(HTTP_200=VersionStanding), tags=["publishing"])
 def submit(reference: str, json: SubmitBody) -> Response:
     """Freeze the draft and hand it to review; 422 `incomplete` names what is missing."""
-    return write(lambda db: _standing(submission.submit(db, actor(), reference, json.revision, publishes=json.publish)))
+    return write(
+        lambda db: _standing(
+            submission.submit(db, actor(), reference, json.revision, publishes=json.publish, urgent=json.urgent)
+        )
+    )
 
 
 @area.post("/assets/<reference>/take-back", needs=Permission.EDIT)

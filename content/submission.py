@@ -56,8 +56,10 @@ class Reviewing(Protocol):
     def check(self, session: Session, actor: Actor, asset: Asset, version: Version) -> None:
         """Look at a draft before it is frozen; raises what its author must do first."""
 
-    def begin(self, session: Session, actor: Actor, asset: Asset, version: Version, *, publishes: bool) -> None:
-        """A version was frozen and waits; raises where nobody could clear it."""
+    def begin(
+        self, session: Session, actor: Actor, asset: Asset, version: Version, *, publishes: bool, urgent: bool
+    ) -> None:
+        """A version was frozen and waits; raises where nobody could clear it, or where it is no urgent fix."""
 
     def end(self, session: Session, actor: Actor, version: Version) -> None:
         """It waits no longer: its author took it back."""
@@ -131,12 +133,20 @@ def lacking(found: Standing, text: str) -> Sequence[str]:
 
 
 def submit(
-    session: Session, actor: Actor, reference: str, revision: int | None = None, *, publishes: bool = False
+    session: Session,
+    actor: Actor,
+    reference: str,
+    revision: int | None = None,
+    *,
+    publishes: bool = False,
+    urgent: bool = False,
 ) -> Version:
     """Freeze the draft and hand it to review; with `revision`, only as it was seen.
 
-    With `publishes`, which asks for the right to publish, it goes to its readers with the last approval.
+    With `publishes`, which asks for the right to publish, it goes to its readers with the last approval. An `urgent` fix
+    always does; it changes only the passages that were reported.
     """
+    publishes = publishes or urgent
     if publishes:
         require(actor, Permission.PUBLISH)
     require(actor, Permission.EDIT)
@@ -162,7 +172,7 @@ def submit(
     session.flush()
     _trace(session, actor, "version.submit", asset, draft)
     if _Reviewing.by is not None:
-        _Reviewing.by.begin(session, actor, asset, draft, publishes=publishes)
+        _Reviewing.by.begin(session, actor, asset, draft, publishes=publishes, urgent=urgent)
     return draft
 
 

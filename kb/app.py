@@ -34,6 +34,8 @@ import review.api
 import review.round_api
 import review.round_routes
 import review.routes
+import review.urgent_api
+import review.urgent_routes
 import search.api
 import search.routes
 from content import (
@@ -53,7 +55,7 @@ from kb import account, api, clock, db, health, idempotency, language, login, no
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
-from review import inbox, registers, rounds, sla
+from review import inbox, recalls, registers, rounds, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
@@ -111,6 +113,7 @@ def open_service(settings: Settings) -> Service:
     desk = rounds.Desk()
     submission.set_reviewing(desk)
     access_changes.set_reviewing(desk)
+    publishing.set_after(urgent.published, urgent.withdrawn)
     rounds.set_calendar(Calendar(settings.zone))
     filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
     engine = WhooshEngine(settings.index_dir)
@@ -133,6 +136,8 @@ def open_service(settings: Settings) -> Service:
                 freshness.sweep(database),
                 registers.sweep(database),
                 sla.sweep(database),
+                urgent.sweep(database),
+                recalls.sweep(database),
             ],
         ),
         embedding.worker(database, meaning),
@@ -196,6 +201,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         review.api.area,
         review.round_routes.area,
         review.round_api.area,
+        review.urgent_routes.area,
+        review.urgent_api.area,
         search.routes.area,
         search.api.area,
     ):
@@ -275,6 +282,9 @@ def _teach_templates(app: Flask) -> None:
             "actor": g.get("actor"),
             "unread": _unread,
             "reviews_waiting": _reviews_waiting,
+            "recalls_waiting": _recalls_waiting,
+            "urgent_case_of": _urgent_case_of,
+            "may_hold": _may_hold,
             "static_url": lambda name: url_for("static", filename=name, v=stamp),
         }
 
@@ -302,6 +312,25 @@ def _reviews_waiting() -> int:
         return 0
     with db.reading() as session:
         return inbox.waiting_for(session, who)
+
+
+def _recalls_waiting() -> int:
+    """How many answers the person who is signed in owes, for the menu."""
+    who = g.get("actor")
+    if who is None or who.user_id is None:
+        return 0
+    with db.reading() as session:
+        return recalls.waiting_for(session, who)
+
+
+def _urgent_case_of(reference: str) -> urgent.CaseShown | None:
+    with db.reading() as session:
+        return urgent.of_asset(session, g.actor, reference)
+
+
+def _may_hold(asset_id: int) -> bool:
+    with db.reading() as session:
+        return urgent.may_hold(session, g.actor, asset_id)
 
 
 _PICTURE = re.compile(r'src="/attachments/[^"?]*"')

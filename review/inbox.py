@@ -17,10 +17,11 @@ from content.taxonomy import Label
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
-from review import checking, rounds
+from review import checking, rounds, urgent
 from review.checking import Checked
 from review.machine import Answer, RoundState, StepState
-from review.models import Comment, Round, Step, Verdict
+from review.models import Comment, Round, Step, UrgentCase, Verdict
+from review.urgent import CaseShown
 
 PAGE: Final = 50
 AccessValue = Tier | tuple[str, ...] | Label | datetime | bool | None
@@ -50,10 +51,17 @@ class QueueRow:
     is_difference: bool
     is_access: bool
     left: timedelta
+    urgent_until: datetime | None
+    """By the wall, where it corrects what hurts a deal."""
 
     @property
     def is_late(self) -> bool:
         return self.left < timedelta()
+
+    @property
+    def urgent_left(self) -> timedelta:
+        """By the wall; nothing where it is not urgent."""
+        return self.urgent_until - clock.now() if self.urgent_until is not None else timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,8 @@ class RoundPage:
     policy_number: int
     publishes: bool
     is_access: bool
+    urgent: CaseShown | None
+    """The case it corrects, with its clock by the wall."""
     access: tuple[AccessFact, ...]
     """What becomes wider, while the round is open."""
     begun_by: str
@@ -160,12 +170,13 @@ class RoundPage:
         return next((step for step in self.steps if step.is_yours and not step.hindrance), None)
 
 
-def _rows(actor: Actor, party: Party | None, state: StepState) -> Select[Step, Round, Asset, Version, bool]:
+def _rows(actor: Actor, party: Party | None, state: StepState) -> Select[Step, Round, Asset, Version, bool, datetime]:
     statement = (
-        select(Step, Round, Asset, Version, rounds.is_own_work(actor).label("own"))
+        select(Step, Round, Asset, Version, rounds.is_own_work(actor).label("own"), UrgentCase.due_at.label("wall"))
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
         .join(Version, Version.id == Round.version_id)
+        .outerjoin(UrgentCase, UrgentCase.id == Round.case_id)
         .where(Step.state == state.value, rounds.sees(actor))
     )
     if state is StepState.OPEN:
@@ -194,11 +205,11 @@ def queue(
     limit: int = PAGE,
     offset: int = 0,
 ) -> Queue:
-    """What waits, due first; `total` and `late` count all of it."""
+    """What waits, urgent first, then due first; `total` and `late` count all of it."""
     require(actor, Permission.EDIT)
     statement = _rows(actor, party, state)
-    order = Step.due_at if state is StepState.OPEN else Step.ended_at.desc()
-    rows = session.execute(statement.order_by(order, Step.id).limit(limit).offset(offset)).all()
+    order = (Round.case_id.is_(None), Step.due_at) if state is StepState.OPEN else (Step.ended_at.desc(),)
+    rows = session.execute(statement.order_by(*order, Step.id).limit(limit).offset(offset)).all()
     counted = statement.with_only_columns(Step.id, Step.due_at).subquery()
     total = session.scalar(select(func.count()).select_from(counted)) or 0
     late = 0
@@ -208,7 +219,7 @@ def queue(
     return Queue(tuple(_row(row, actor, names) for row in rows), total, late)
 
 
-def _row(row: Row[Step, Round, Asset, Version, bool], actor: Actor, names: Mapping[int, str]) -> QueueRow:
+def _row(row: Row[Step, Round, Asset, Version, bool, datetime], actor: Actor, names: Mapping[int, str]) -> QueueRow:
     step, one, asset, version = row.Step, row.Round, row.Asset, row.Version
     return QueueRow(
         one.public_id,
@@ -230,6 +241,7 @@ def _row(row: Row[Step, Round, Asset, Version, bool], actor: Actor, names: Mappi
         step.former_version_id is not None,
         one.access_change_id is not None,
         rounds.left(step.due_at),
+        row.wall,
     )
 
 
@@ -241,7 +253,7 @@ def waiting_for(session: Session, actor: Actor) -> int:
     return session.scalar(statement) or 0
 
 
-def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, Version, bool]:
+def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, Version, bool, datetime]:
     """Open steps on which this person could decide: not their own work, no verdict of theirs yet, no colleague's claim."""
     said = select(Verdict.round_id).where(Verdict.user_id == (actor.user_id or 0))
     return _rows(actor, party, StepState.OPEN).where(
@@ -253,10 +265,12 @@ def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, 
 
 
 def next_after(session: Session, actor: Actor, party: Party | None = None) -> tuple[str, Party] | None:
-    """The round and party that this person would look at next: due first."""
+    """The round and party that this person would look at next: urgent first, then due first."""
     if not actor.may(Permission.REVIEW):
         return None
-    found = session.execute(_decidable(actor, party).order_by(Step.due_at, Step.id).limit(1)).first()
+    found = session.execute(
+        _decidable(actor, party).order_by(Round.case_id.is_(None), Step.due_at, Step.id).limit(1)
+    ).first()
     return (found.Round.public_id, Party(found.Step.party)) if found is not None else None
 
 
@@ -310,6 +324,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         row.policy_number,
         row.publishes,
         row.access_change_id is not None,
+        urgent.of_round(session, actor, row.case_id),
         _access(session, asset) if row.access_change_id is not None and row.state == RoundState.OPEN.value else (),
         names.get(row.begun_by_id or 0, ""),
         row.begun_at,

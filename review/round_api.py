@@ -49,7 +49,7 @@ class CommentBody(Strict):
 
 
 class ItemShown(Shown):
-    """One party's part of a round."""
+    """One party's part of a round; `urgent_until` is the end of the 48 hours by the wall, for an urgent fix."""
 
     id: str
     asset: str
@@ -60,6 +60,7 @@ class ItemShown(Shown):
     party: str
     state: str
     due_at: datetime
+    urgent_until: datetime | None
     claimed_by: str
     own_work: bool
 
@@ -170,6 +171,7 @@ def _item(row: QueueRow) -> ItemShown:
         party=row.party.value,
         state=row.state.value,
         due_at=row.due_at,
+        urgent_until=row.urgent_until,
         claimed_by=row.claimed_by,
         own_work=row.is_own_work,
     )

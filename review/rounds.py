@@ -17,10 +17,11 @@ from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import checking, hours, machine, policy
+from review import checking, hours, machine, passages, policy
+from review import urgent as urgency
 from review.hours import Calendar
 from review.machine import Answer, RoundState, StepState
-from review.models import Comment, Round, Step, Verdict
+from review.models import Comment, Round, Step, UrgentCase, Verdict
 from review.policy import Duty
 
 ROUND: Final = "round"
@@ -175,8 +176,11 @@ class Desk:
     def check(self, session: Session, actor: Actor, asset: Asset, version: Version) -> None:
         checking.stop_submission(session, actor, asset, version)
 
-    def begin(self, session: Session, actor: Actor, asset: Asset, version: Version, *, publishes: bool) -> None:
-        begin(session, actor, asset, version, publishes=publishes)
+    def begin(
+        self, session: Session, actor: Actor, asset: Asset, version: Version, *, publishes: bool, urgent: bool
+    ) -> None:
+        case = urgency.case_for(session, asset, version) if urgent else None
+        begin(session, actor, asset, version, publishes=publishes, case=case)
 
     def end(self, session: Session, actor: Actor, version: Version) -> None:
         found = session.scalar(
@@ -218,6 +222,7 @@ def begin(
     *,
     publishes: bool = False,
     change: AccessChange | None = None,
+    case: UrgentCase | None = None,
 ) -> Round:
     """A round for a frozen version by the policy in force; refused where it could never be cleared."""
     in_force = policy.in_force(session)
@@ -236,32 +241,38 @@ def begin(
         digest=version.digest,
         policy_number=in_force.number,
         publishes=publishes,
+        case_id=case.id if case is not None else None,
         begun_by_id=actor.user_id,
         begun_at=clock.now(),
     )
     session.add(row)
     session.flush()
     for party, duty in sorted(duties.items()):
-        _begin_step(session, row, party, duty, in_force.difference_hours)
+        _begin_step(session, row, party, duty, in_force.difference_hours, case)
         _ask(session, actor, asset, party)
         for user_id in sorted(people[party]):
-            notices.tell(session, user_id, "review", asset.id, f"review:{row.id}:{party.value}")
+            kind = "review_urgent" if case is not None else "review"
+            notices.tell(session, user_id, kind, asset.id, f"review:{row.id}:{party.value}")
     told = {"asset": asset.public_id, "version": version.number, "digest": version.digest, "policy": in_force.number}
     audit.record(session, actor, "round.begin", "round", row.public_id, parties=sorted(duties), **told)
     return row
 
 
-def _begin_step(session: Session, row: Round, party: Party, duty: Duty, difference_hours: int) -> None:
+def _begin_step(
+    session: Session, row: Round, party: Party, duty: Duty, difference_hours: int, case: UrgentCase | None
+) -> None:
+    """A party's part; of an urgent fix it is due no later than the 48 hours by the wall."""
     former = approved_last(session, row.asset_id, party)
     is_difference = row.access_change_id is not None or former is not None
     allowed = min(duty.hours, difference_hours) if is_difference else duty.hours
+    due_at = hours.due(row.begun_at, allowed, _Clock.calendar)
     session.add(
         Step(
             round_id=row.id,
             party=party.value,
             hours=allowed,
             reviewers=duty.reviewers,
-            due_at=hours.due(row.begun_at, allowed, _Clock.calendar),
+            due_at=min(due_at, max(case.due_at, row.begun_at)) if case is not None else due_at,
             tell_at=hours.due(row.begun_at, allowed * 0.75, _Clock.calendar),
             former_version_id=former,
         )
@@ -546,7 +557,7 @@ def comment(session: Session, actor: Actor, public_id: str, quote: str, text: st
     if not cleaned:
         raise Invalid(N_("Write what you want to say."), code="text_missing")
     former = _comment(session, row, answers) if answers else None
-    if passage and not _stands_in(passage, f"{version.title}\n{version.text}"):
+    if passage and not passages.stands_in(f"{version.title}\n{version.text}", passage):
         raise Invalid(N_("That passage does not stand in this version: mark it in the text."), code="quote_unknown")
     parties = set(session.scalars(select(Step.party).where(Step.round_id == row.id)))
     mine = sorted(parties & {party.value for party in actor.parties}) if Role.REVIEWER in actor.roles else []
@@ -562,15 +573,6 @@ def comment(session: Session, actor: Actor, public_id: str, quote: str, text: st
     session.flush()
     audit.record(session, actor, "comment.add", "round", row.public_id, comment=made.public_id, asset=asset.public_id)
     return made
-
-
-def _stands_in(passage: str, text: str) -> bool:
-    """Spaces, line ends and the signs of Markdown do not matter: a passage is marked where it is read."""
-
-    def bare(words: str) -> str:
-        return "".join(sign for sign in words if sign.isalnum())
-
-    return bare(passage) in bare(text)
 
 
 def _comment(session: Session, row: Round, public_id: str) -> Comment:

@@ -11,10 +11,12 @@ import yaml
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from content import reading, service
+from content import drafting, reading, service
 from content.deals import Deal, DealContext, is_member
 from content.kinds import AssetType, VersionState
 from content.models import Asset, AssetOwner, Version
+from content.reading import ReadableAsset
+from content.submission import Unreviewable
 from content.visibility import editable_by, exists_for
 from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, require
@@ -33,7 +35,7 @@ _AMOUNTS: Final[Mapping[str, Mapping[str, int]]] = yaml.safe_load(
 )["grades"]
 
 
-class OutOfScope(Conflict):
+class OutOfScope(Unreviewable):
     """An urgent fix changes the reported passages and nothing else."""
 
     code, message = (
@@ -45,7 +47,7 @@ class OutOfScope(Conflict):
     )
 
 
-class NoCase(Conflict):
+class NoCase(Unreviewable):
     code, message = "no_case", N_("Nothing urgent is open for this asset: submit it for an ordinary review.")
 
 
@@ -129,13 +131,15 @@ def report(
 ) -> UrgentCase:
     """Say that a text hurts a deal; joins the case that is open for the asset, else begins one and its 48 hours."""
     require(actor, Permission.USE)
+    found = reading.get_visible(session, actor, deal, reference)
     if deal is None:
         raise NeedsDeal()
-    found = reading.get_visible(session, actor, deal, reference)
     cleaned = damage.strip()[:LONGEST]
     marked = list(dict.fromkeys(one.strip()[:LONGEST] for one in quoted if one.strip()))
     if not cleaned:
-        raise Invalid(N_("Say what it does to the deal: those who are called at night will ask."), code="damage_missing")
+        raise Invalid(
+            N_("Say what it does to the deal: those who are called at night will ask."), code="damage_missing"
+        )
     if not 1 <= len(marked) <= MOST_PASSAGES:
         raise Invalid(N_("Copy the wrong words out of the text, one passage a line, at most ten."), code="passages")
     asset = session.get_one(Asset, found.id, with_for_update=True)
@@ -190,6 +194,12 @@ def _concerned(session: Session, asset: Asset, case: UrgentCase, deal: Deal) -> 
     return set(session.scalars(select(User.id).where(wanted, User.deactivated_at.is_(None))))
 
 
+def to_report(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> tuple[ReadableAsset, str]:
+    """The asset and its text, out of which the wrong words are copied."""
+    require(actor, Permission.USE)
+    return reading.get_text(session, actor, deal, reference)
+
+
 def open_case(session: Session, asset_id: int) -> UrgentCase | None:
     """The open case of an asset; there is at most one."""
     return session.scalar(select(UrgentCase).where(UrgentCase.asset_id == asset_id, UrgentCase.state == "open"))
@@ -198,45 +208,35 @@ def open_case(session: Session, asset_id: int) -> UrgentCase | None:
 # --- hold ---
 
 
-def may_hold(session: Session, actor: Actor, deal: DealContext | None, asset_id: int) -> bool:
-    """Owners, marketers, legal and managers may take an asset that they see from its readers."""
-    owner = select(AssetOwner.asset_id).where(AssetOwner.asset_id == asset_id, AssetOwner.user_id == actor.user_id)
-    rule = or_(editable_by(actor), exists_for(actor))
-    if session.scalar(select(Asset.id).where(Asset.id == asset_id, rule)) is None:
-        return False
-    return (
-        bool(actor.roles & {Role.MARKETER, Role.MANAGER, Role.ADMIN})
-        or (Role.REVIEWER in actor.roles and Party.LEGAL in actor.parties)
-        or session.scalar(owner) is not None
+def _holds(actor: Actor) -> bool:
+    """Whose role lets them hold what they see; owners may hold what is theirs."""
+    return bool(actor.roles & {Role.MARKETER, Role.MANAGER, Role.ADMIN}) or (
+        Role.REVIEWER in actor.roles and Party.LEGAL in actor.parties
     )
+
+
+def _reach(actor: Actor) -> ColumnElement[bool]:
+    owned = Asset.id.in_(select(AssetOwner.asset_id).where(AssetOwner.user_id == actor.user_id))
+    return or_(owned, editable_by(actor), exists_for(actor)) if _holds(actor) else owned
+
+
+def may_hold(session: Session, actor: Actor, asset_id: int) -> bool:
+    """Owners, marketers, legal and managers may take an asset that they see from its readers."""
+    return session.scalar(select(Asset.id).where(Asset.id == asset_id, _reach(actor))) is not None
 
 
 def hold(session: Session, actor: Actor, reference: str, reason: str) -> Asset:
     """Take an asset from every reader at once, until it is lifted or corrected."""
     require(actor, Permission.USE)
-    asset = _reachable(session, actor, reference)
-    if not may_hold(session, actor, None, asset.id):
-        raise Forbidden()
+    asset = session.scalar(select(Asset).where(drafting.is_reference(reference), _reach(actor)).with_for_update())
+    if asset is None:
+        raise NotFound() if _holds(actor) else Forbidden()  # the same for what is there and what is not
     if service.find_version(session, asset, VersionState.PUBLISHED) is None or asset.held_at is not None:
         raise Conflict(N_("Readers do not have it: there is nothing to hold."), code="not_live")
     if not reason.strip():
         raise Invalid(N_("Say why: those who look for it will ask."), code="reason_missing")
     _hold(session, actor, asset, reason.strip()[:LONGEST])
     return asset
-
-
-def _reachable(session: Session, actor: Actor, reference: str) -> Asset:
-    found = session.scalar(
-        select(Asset)
-        .where(
-            or_(Asset.public_id == reference, service.is_known_by(reference)),
-            or_(editable_by(actor), exists_for(actor)),
-        )
-        .with_for_update()
-    )
-    if found is None:
-        raise NotFound()
-    return found
 
 
 def _hold(session: Session, actor: Actor, asset: Asset, reason: str) -> None:
@@ -300,7 +300,7 @@ def published(session: Session, actor: Actor, version: Version) -> None:
         return
     case.fixed_version_id = version.id
     _end(session, actor, case, "corrected")
-    recalls.begin(session, actor, case.asset_id, case.version_id, _damage(session, case), case.asset_id, case.id)
+    recalls.begin(session, actor, case.asset_id, case.version_id, _words(case), case.asset_id, case.id)
 
 
 def withdrawn(session: Session, actor: Actor, asset: Asset) -> None:
@@ -308,7 +308,7 @@ def withdrawn(session: Session, actor: Actor, asset: Asset) -> None:
     case = open_case(session, asset.id)
     if case is not None:
         _end(session, actor, case, "withdrawn")
-        recalls.begin(session, actor, asset.id, case.version_id, _damage(session, case), None, case.id)
+        recalls.begin(session, actor, asset.id, case.version_id, _words(case), None, case.id)
 
 
 def dismiss(session: Session, actor: Actor, public_id: str, reason: str) -> UrgentCase:
@@ -345,7 +345,7 @@ def _end(session: Session, actor: Actor, case: UrgentCase, state: str) -> None:
             notices.tell(session, user_id, f"urgent_{state}", asset.id, f"urgent_end:{case.id}")
 
 
-def _damage(session: Session, case: UrgentCase) -> str:
+def _words(case: UrgentCase) -> str:
     """What was wrong, in the words of the passages: those who used it know them, and no deal is named."""
     return "\n".join(case.passages)[:LONGEST]
 
@@ -421,14 +421,19 @@ def get_case(session: Session, actor: Actor, public_id: str) -> CaseShown:
     return _shown(session, actor, row)
 
 
-def of_asset(session: Session, actor: Actor, asset_id: int) -> CaseShown | None:
+def of_asset(session: Session, actor: Actor, reference: str) -> CaseShown | None:
     """The open case of an asset, for who may see it."""
     row = session.scalar(
         select(UrgentCase)
         .join(Asset, Asset.id == UrgentCase.asset_id)
-        .where(UrgentCase.asset_id == asset_id, UrgentCase.state == "open", sees(actor))
+        .where(drafting.is_reference(reference), UrgentCase.state == "open", sees(actor))
     )
     return _shown(session, actor, row) if row is not None else None
+
+
+def of_round(session: Session, actor: Actor, case_id: int | None) -> CaseShown | None:
+    """The case that a round corrects; the caller has asked who sees the round."""
+    return _shown(session, actor, session.get_one(UrgentCase, case_id)) if case_id is not None else None
 
 
 def _shown(session: Session, actor: Actor, case: UrgentCase) -> CaseShown:
@@ -493,5 +498,3 @@ def share(session: Session, actor: Actor) -> Share:
         .where(and_(Round.begun_at >= first, editable_by(actor)))
     ).one()
     return Share(rows[0], rows[1])
-
-

@@ -99,6 +99,11 @@ def _post(pattern: str, **fields: str) -> Call:
     return lambda browser, reference, _deal: browser.post(pattern.format(quote(reference, safe="")), data=fields)
 
 
+def _on_deal(pattern: str) -> Call:
+    """A form on a deal, without what it needs, so that it is refused just before it would take effect."""
+    return lambda browser, reference, deal: browser.post(pattern.format(quote(reference, safe="")), data={"deal": deal})
+
+
 def _post_json(pattern: str, **fields: object) -> Call:
     return lambda browser, reference, _deal: browser.post(pattern.format(quote(reference, safe="")), json=fields)
 
@@ -247,6 +252,43 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "rounds_api.shown", Kind.FILES, Permission.EDIT),
     Surface("POST", "rounds_api.decide", Kind.FILES, Permission.REVIEW, audit=1),
     Surface("POST", "rounds_api.comment", Kind.FILES, Permission.EDIT, audit=1),
+    # tests/review/test_urgent.py walks who sees a case or a recall and who may do what with it
+    Surface("GET", "urgent.form", Kind.READS_ONE, Permission.USE, _get("/assets/{}/urgent")),
+    Surface("POST", "urgent.report", Kind.READS_ONE, Permission.USE, _on_deal("/assets/{}/urgent"), 422, 1),
+    Surface("POST", "urgent.hold", Kind.FILES, Permission.USE, audit=1),
+    Surface("POST", "urgent.lift", Kind.EDITS_ONE, Permission.EDIT, _post("/assets/{}/hold/lift"), 409, 1),
+    Surface("GET", "urgent.cases", Kind.LISTS_EDITABLE, Permission.USE),
+    Surface("GET", "urgent.case", Kind.FILES, Permission.USE),
+    Surface("POST", "urgent.dismiss", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("POST", "urgent.recall", Kind.EDITS_ONE, Permission.PUBLISH, _post("/assets/{}/recall"), 422, 2),
+    Surface("GET", "urgent.recalls", Kind.OWN, Permission.USE),
+    Surface("GET", "urgent.one_recall", Kind.FILES, Permission.EDIT),
+    Surface("POST", "urgent.answer", Kind.FILES, Permission.USE, audit=1),
+    Surface("POST", "urgent_api.report", Kind.FILES, Permission.USE, audit=1),
+    Surface("GET", "urgent_api.cases", Kind.LISTS_EDITABLE, Permission.USE),
+    Surface("POST", "urgent_api.dismiss", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("POST", "urgent_api.hold", Kind.FILES, Permission.USE, audit=1),
+    Surface(
+        "POST",
+        "urgent_api.lift",
+        Kind.EDITS_ONE,
+        Permission.EDIT,
+        _post_json("/api/v1/assets/{}/hold/lift", reason="x"),
+        409,
+        1,
+    ),
+    Surface(
+        "POST",
+        "urgent_api.recall",
+        Kind.EDITS_ONE,
+        Permission.PUBLISH,
+        _post_json("/api/v1/assets/{}/recall", reason=" "),
+        422,
+        2,
+    ),
+    Surface("GET", "urgent_api.mine", Kind.OWN, Permission.USE),
+    Surface("GET", "urgent_api.one", Kind.FILES, Permission.EDIT),
+    Surface("POST", "urgent_api.answer", Kind.FILES, Permission.USE, audit=1),
     Surface("GET", "content_board.page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("POST", "content_board.preview", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("POST", "content_board.apply", Kind.LISTS_EDITABLE, Permission.EDIT, audit=1),
