@@ -150,22 +150,22 @@ def report(
             raise Invalid(N_("These words do not stand in the text: copy them from it."), code="passage_unknown")
     row = session.get_one(Deal, deal.id)
     grade = grade_of(row.amount, row.currency)
-    case = open_case(session, asset.id)
+    case, now = open_case(session, asset.id), clock.now()
     if case is None:
         case = UrgentCase(
             asset_id=asset.id,
             version_id=version.id,
             passages=marked,
             grade=grade,
-            begun_at=clock.now(),
-            due_at=clock.now() + timedelta(hours=HOURS),
+            begun_at=now,
+            due_at=now + timedelta(hours=HOURS),
         )
         session.add(case)
     else:
         case.passages = list(dict.fromkeys([*case.passages, *marked]))[: MOST_PASSAGES * 2]
         case.grade = min(case.grade, grade, key=GRADES.index)
     session.flush()
-    session.add(UrgentReport(case_id=case.id, deal_id=row.id, damage=cleaned, by_id=actor.user_id, at=clock.now()))
+    session.add(UrgentReport(case_id=case.id, deal_id=row.id, damage=cleaned, by_id=actor.user_id, at=now))
     session.flush()
     told = {"asset": asset.public_id, "deal": row.public_id, "grade": case.grade, "passages": marked}
     audit.record(session, actor, "urgent.report", "urgent_case", case.public_id, damage=cleaned, **told)

@@ -197,6 +197,7 @@ def test_A02_head_range_and_conditional_requests_say_no_more(world: World, surfa
         "content_api.asset": "/api/v1/assets/{}",
         "search.similar": "/assets/{}/similar",
         "content_versions.link": "/assets/{}/versions/1",
+        "urgent.form": "/assets/{}/urgent",
     }[surface.endpoint]
     for name in ("plain", "high", "teased", "draft"):
         cell, known = expected("no deal", "rep")[name], world.assets[name].public_id
