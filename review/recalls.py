@@ -123,9 +123,8 @@ def begin(
     session.flush()
     told = {"asset": asset.public_id, "version": version.number, "told": len(lines), "reason": reason}
     audit.record(session, actor, "recall.begin", "recall", row.public_id, **told)
-    for line in lines:
-        if line.answers_id is not None:
-            notices.tell(session, line.answers_id, "recall", asset_id, f"recall:{line.id}")
+    for user_id in sorted({line.answers_id for line in lines if line.answers_id is not None}):
+        notices.tell(session, user_id, "recall", asset_id, f"recall:{row.id}")  # one, however many deals
     return row
 
 
@@ -261,7 +260,7 @@ def _lines(rule: ColumnElement[bool]) -> Any:
         .outerjoin(_used_by, _used_by.id == RecallLine.used_by_id)
         .outerjoin(_asked, _asked.id == RecallLine.answers_id)
         .where(rule)
-        .order_by(RecallLine.answer != "", RecallLine.told_at, RecallLine.id)
+        .order_by(RecallLine.answer != "", Deal.outcome.is_distinct_from(Outcome.OPEN.value), RecallLine.id)
     )
 
 
@@ -421,7 +420,7 @@ def _pass_on(database: Database, line_id: int) -> None:
         session.flush()
         row = session.get_one(Recall, line.recall_id)
         if line.answers_id is not None:
-            notices.tell(session, line.answers_id, "recall", row.asset_id, f"recall:{line.id}:{line.answers_id}")
+            notices.tell(session, line.answers_id, "recall", row.asset_id, f"recall:{row.id}:{line.id}")
         audit.record(session, SYSTEM, "recall.pass_on", "recall", row.public_id, line=line.public_id)
 
 
@@ -437,6 +436,6 @@ def _escalate(database: Database, line_id: int) -> None:
         coordinators = select(UserRole.user_id).where(UserRole.role == Role.COORDINATOR.value)
         people = {manager} if manager is not None else set(session.scalars(owners.union(coordinators)).all())
         for user_id in people:
-            notices.tell(session, user_id, "recall_late", row.asset_id, f"recall_late:{line.id}")
+            notices.tell(session, user_id, "recall_late", row.asset_id, f"recall_late:{row.id}")
         session.flush()
         audit.record(session, SYSTEM, "recall.escalate", "recall", row.public_id, line=line.public_id)

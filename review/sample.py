@@ -8,16 +8,18 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import sample, sample_desk, submission
+from content import deals, drafting, sample, sample_desk, service, submission, taxonomy
+from content.deals import Deal
 from content.kinds import Handling
 from content.models import Asset
 from kb import clock, users
 from kb.access import Actor, Party
 from kb.config import Settings
 from kb.db import Database
-from review import registers, rounds
+from review import recalls, registers, rounds, urgent
 from review.machine import Answer, RoundState
-from review.models import Evidence, ReferencePermission, Round
+from review.models import Evidence, Recall, RecallLine, ReferencePermission, Round, UrgentCase
+from review.recalls import Given
 from review.registers import EvidenceFields, EvidenceKind, Part, PermissionFields
 
 FILE: Final = sample.FOLDER / "registers.yaml"
@@ -40,12 +42,54 @@ def load(database: Database, actor: Actor) -> None:
 
 
 def decide(database: Database, settings: Settings) -> None:
-    """Reviewers clear what the desk schedules, and publication waits for its day; safe to run again."""
+    """Reviewers clear what the desk schedules, and what is urgent goes its way; safe to run again."""
     for entry in sample_desk.read_desk()["edits"]:
         if entry["goes_to"] != "scheduled":
             continue
         with database.writing() as session:
             _clear(session, settings, entry)
+    for entry in sample_desk.read_desk()["urgent"]:
+        with database.writing() as session:
+            _hurry(session, entry)
+
+
+def _hurry(session: Session, entry: Entry) -> None:
+    """An urgent case as far on its way as the entry says, unless the asset has had one."""
+    asset = session.scalars(select(Asset).where(Asset.external_id == entry["asset"])).first()
+    if asset is None or session.scalar(select(UrgentCase.id).where(UrgentCase.asset_id == asset.id)) is not None:
+        return
+    rep, author = _actor(session, entry["by"]), _actor(session, entry["corrected_by"])
+    deal = deals.get_context(session, rep, taxonomy.load(session), entry["deal"])
+    urgent.report(session, rep, deal, asset.public_id, entry["damage"], entry["passages"])
+    before = drafting.get_draft(session, author, asset.public_id)
+    text = before.text
+    for old, new in entry["changes"]:
+        text = text.replace(old, new)
+    wording = drafting.wording_of(before, {"text": text})
+    drafting.put_draft(session, author, asset.public_id, before.revision, wording, service.render(text))
+    submission.submit(session, author, asset.public_id, urgent=True)
+    if "cleared_by" not in entry:
+        return
+    _approve(session, entry, session.scalars(select(Round).where(Round.asset_id == asset.id)).one())
+    for given in entry["answers"]:
+        line = session.scalars(
+            select(RecallLine)
+            .join(Recall, Recall.id == RecallLine.recall_id)
+            .join(Deal, Deal.id == RecallLine.deal_id)
+            .where(Recall.asset_id == asset.id, Deal.external_id == given["deal"])
+        ).first()
+        if line is not None:
+            who = _actor(session, given["by"])
+            recalls.answer(session, who, line.public_id, Given(given["answer"]), given.get("note", ""))
+
+
+def _actor(session: Session, email: str) -> Actor:
+    return users.actor_of(users.get_by_email(session, email))
+
+
+def _approve(session: Session, entry: Entry, row: Round) -> None:
+    for party, email in entry["cleared_by"].items():
+        rounds.decide(session, _actor(session, email), row.public_id, Party(party), Answer.APPROVE, row.digest)
 
 
 def _clear(session: Session, settings: Settings, entry: Entry) -> None:
@@ -56,10 +100,8 @@ def _clear(session: Session, settings: Settings, entry: Entry) -> None:
     ).first()
     if found is None:
         return
-    for party, email in entry["cleared_by"].items():
-        person = users.actor_of(users.get_by_email(session, email))
-        rounds.decide(session, person, found.Round.public_id, Party(party), Answer.APPROVE, found.Round.digest)
-    author = users.actor_of(users.get_by_email(session, entry["by"]))
+    _approve(session, entry, found.Round)
+    author = _actor(session, entry["by"])
     submission.publish(session, author, found.Asset.public_id, sample_desk.moment_of(settings, entry))
 
 

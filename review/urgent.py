@@ -15,7 +15,7 @@ from content import drafting, reading, service
 from content.deals import Deal, DealContext, is_member
 from content.kinds import AssetType, VersionState
 from content.models import Asset, AssetOwner, Version
-from content.reading import ReadableAsset
+from content.reading import AssetPage
 from content.submission import Unreviewable
 from content.visibility import editable_by, exists_for
 from kb import audit, clock, notices, users
@@ -194,10 +194,10 @@ def _concerned(session: Session, asset: Asset, case: UrgentCase, deal: Deal) -> 
     return set(session.scalars(select(User.id).where(wanted, User.deactivated_at.is_(None))))
 
 
-def to_report(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> tuple[ReadableAsset, str]:
-    """The asset and its text, out of which the wrong words are copied."""
+def to_report(session: Session, actor: Actor, deal: DealContext | None, reference: str) -> AssetPage:
+    """The asset as it reads, out of which the wrong words are copied."""
     require(actor, Permission.USE)
-    return reading.get_text(session, actor, deal, reference)
+    return reading.get_page(session, actor, deal, reference)
 
 
 def open_case(session: Session, asset_id: int) -> UrgentCase | None:

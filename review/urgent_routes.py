@@ -26,8 +26,8 @@ def form(reference: str) -> str:
 
 def _form(reference: str, given: dict[str, str], wrong: str) -> str:
     with reading_session() as db:
-        asset, text = urgent.to_report(db, actor(), dealing.chosen(), reference)
-    return render_template("review/report.html", asset=asset, text=text, given=given, wrong=wrong)
+        page = urgent.to_report(db, actor(), dealing.chosen(), reference)
+    return render_template("review/report.html", asset=page.asset, sections=page.sections, given=given, wrong=wrong)
 
 
 @area.post("/assets/<reference>/urgent", needs=Permission.USE)

@@ -167,7 +167,7 @@ def test_it_is_whole_and_loading_it_again_another_day_changes_nothing(loaded: Pa
     service = open_service(config.load({}, data_dir=tmp_path / "data", encoder=encoder.OFF))
     with service.database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Asset)) == len(written()) + 3
-    assert desk(service) == {"draft": 4, "in_review": 1, "approved": 1, "planned": 5, "expiring": 1}
+    assert desk(service) == {"draft": 4, "in_review": 2, "approved": 1, "planned": 5, "expiring": 1}
     assert "TT-POC-EN" in behind(service)
     assert len(behind(service)) < 5
     kept = figures(service)

@@ -450,7 +450,7 @@ def test_the_pages_and_the_interface_from_report_to_the_last_answer(make: Make, 
         assert "Lantern Works" in page.text or browser is owner
         assert WRONG in page.text
     assert "They compare" in owner.get(f"/urgent/{case}").text
-    assert "Correct it" not in rep.get(f"/urgent/{case}").text
+    assert "Write the correction" not in rep.get(f"/urgent/{case}").text
     stranger = sign_in(scene.other)
     assert stranger.get(f"/urgent/{case}").status_code == 404
     assert "Nothing urgent" in stranger.get("/urgent").text
