@@ -12,7 +12,7 @@ from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
 from kb.web import Area, actor
-from review import audit_sheet, inbox, rounds
+from review import audit_sheet, figures, inbox, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
 from review.machine import Answer, StepState
@@ -227,6 +227,53 @@ def listed(query: QueueQuery) -> ReviewsShown:
     with reading_session() as db:
         found = inbox.queue(db, actor(), query.party, query.state, query.limit, query.offset)
     return ReviewsShown(items=[_item(row) for row in found.rows], total=found.total, late=found.late)
+
+
+class FiguresQuery(Strict):
+    days: Annotated[int, Field(ge=1, le=366)] = 90
+
+
+class CycleShown(Shown):
+    """Working hours from submission to the decision; `type` is empty for all types; `late` a share from 0 to 1."""
+
+    party: str
+    type: str
+    decided: int
+    median_hours: float
+    p90_hours: float
+    late: float
+
+
+class FiguresShown(Shown):
+    """`rounds_per_text` and `first_time` are of texts that were cleared; `waiting` and `late_now` are by party."""
+
+    days: int
+    cycles: list[CycleShown]
+    cleared: int
+    rounds_per_text: float
+    first_time: float
+    waiting: dict[str, int]
+    late_now: dict[str, int]
+
+
+@area.get("/reviews/figures", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=FiguresShown), tags=["reviews"])
+def figures_shown(query: FiguresQuery) -> FiguresShown:
+    """How long clearing takes by party and type, rounds a text needs, and what is late now."""
+    with reading_session() as db:
+        found = figures.of(db, actor(), query.days)
+    return FiguresShown(
+        days=found.days,
+        cycles=[
+            CycleShown(**{**asdict(one), "party": one.party.value, "type": one.type.value if one.type else ""})
+            for one in found.cycles
+        ],
+        cleared=found.cleared,
+        rounds_per_text=found.rounds_per_text,
+        first_time=found.first_time,
+        waiting={party.value: count for party, count in found.waiting.items()},
+        late_now={party.value: count for party, count in found.late_now.items()},
+    )
 
 
 @area.get("/reviews/<public_id>", needs=Permission.EDIT)

@@ -11,7 +11,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Invalid, NotFound
 from kb.web import Area, actor, done
-from review import audit_sheet, inbox, policy, rounds
+from review import audit_sheet, figures, inbox, policy, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
 
@@ -54,6 +54,15 @@ def following() -> AnyResponse:
     with reading_session() as db:
         found = inbox.next_after(db, actor())
     return redirect(dealing.link("rounds.page", public_id=found[0]) if found else dealing.link("rounds.queue"))
+
+
+@area.get("/reviews/figures", needs=Permission.EDIT)
+def figures_page() -> str:
+    """How long clearing takes, and what is late now."""
+    days = request.args.get("days", 90, type=int)
+    with reading_session() as db:
+        found = figures.of(db, actor(), days if days in figures.PERIODS else 90)
+    return render_template("review/figures.html", figures=found, periods=figures.PERIODS)
 
 
 @area.get("/reviews/<public_id>", needs=Permission.EDIT)

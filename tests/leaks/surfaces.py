@@ -244,6 +244,8 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "rounds.hand_over", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.comment", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.resolve", Kind.FILES, Permission.EDIT, audit=1),
+    Surface("GET", "rounds.figures_page", Kind.LISTS_EDITABLE, Permission.EDIT),
+    Surface("GET", "rounds_api.figures_shown", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds.policy_page", Kind.NO_ASSET, Permission.EDIT),
     Surface("POST", "rounds.change_policy", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("GET", "rounds.audit", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/audit")),

@@ -15,6 +15,7 @@ MARKED_SAFE = {
     ("templates/content/_preview.html", "rendered.html"),
     ("templates/content/version.html", "found.html"),
     ("templates/review/round.html", "round.html"),
+    ("templates/review/report.html", "section.html"),
     ("templates/content/compare.html", "found.before_html"),
     ("templates/content/compare.html", "found.after_html"),
     ("templates/content/source.html", "found.now.html"),
