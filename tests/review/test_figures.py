@@ -99,7 +99,7 @@ def test_the_page_and_the_interface_say_the_same(make: Make, sign_in: SignIn, mo
     browser = sign_in(author)
     page = browser.get("/reviews/figures?days=30").text
     assert "1 text was cleared in this period." in page
-    assert "100 % were cleared in the first" in page
+    assert "Cleared in the first round: 100 %" in page
     shown = browser.get("/api/v1/reviews/figures?days=30").json
     assert (shown["cleared"], shown["first_time"], {one["decided"] for one in shown["cycles"]}) == (1, 1.0, {1})
     assert browser.get("/api/v1/reviews/figures?days=0").status_code == 422
