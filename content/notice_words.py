@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "review_due": N_("Three quarters of its time are gone: a version waits for your verdict."),
     "review_late": N_("A review is late: nobody of this party has decided in time."),
     "review_stuck": N_("A review stands still at one and a half times its time: give it to somebody else."),
+    "review_unmanned": N_("Everybody of a party is away, with no deputy left: give a review to somebody."),
     "review_approved": N_("All reviewers have cleared it."),
     "review_changes_requested": N_("It came back: reviewers want changes."),
     "review_rejected": N_("It was rejected."),

@@ -55,7 +55,7 @@ from kb import account, api, clock, db, health, idempotency, language, login, no
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
-from review import inbox, recalls, registers, rounds, sla, urgent
+from review import absence, inbox, recalls, registers, rounds, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
@@ -135,6 +135,7 @@ def open_service(settings: Settings) -> Service:
                 alike.sweep(database),
                 freshness.sweep(database),
                 registers.sweep(database),
+                absence.sweep(database),
                 sla.sweep(database),
                 urgent.sweep(database),
                 recalls.sweep(database),

@@ -310,3 +310,20 @@ class RecallLine(Base):
     answered_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     answered_at: Mapped[datetime | None]
     escalated_at: Mapped[datetime | None]
+
+
+class Absence(Base):
+    """A reviewer is away; `deputies` are ids of people, in the order in which they are asked."""
+
+    __tablename__ = "absence"
+    __table_args__ = (CheckConstraint("ends_at > starts_at", name="span"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), index=True)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+    deputies: Mapped[list[int]] = mapped_column(JSON, default=list)
+    moved_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)

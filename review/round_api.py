@@ -12,7 +12,7 @@ from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
 from kb.web import Area, actor
-from review import audit_sheet, figures, inbox, rounds
+from review import absence, audit_sheet, figures, inbox, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
 from review.machine import Answer, StepState
@@ -231,6 +231,75 @@ def listed(query: QueueQuery) -> ReviewsShown:
 
 class FiguresQuery(Strict):
     days: Annotated[int, Field(ge=1, le=366)] = 90
+
+
+class AbsenceBody(Strict):
+    """From the first day to the last, in the company's time zone; deputies by address, in the order they are asked."""
+
+    first: date
+    last: date
+    deputies: Annotated[list[Annotated[str, Field(max_length=254)]], Field(max_length=absence.MOST_DEPUTIES)] = []
+
+
+class AbsenceShown(Shown):
+    id: str
+    who: str
+    first: date
+    last: date
+    deputies: list[str]
+    now: bool
+
+
+class AbsencesShown(Shown):
+    items: list[AbsenceShown]
+
+
+def _absences(db: Any) -> AbsencesShown:
+    return AbsencesShown(
+        items=[
+            AbsenceShown(
+                id=one.public_id,
+                who=one.who,
+                first=one.first,
+                last=one.last,
+                deputies=list(one.deputies),
+                now=one.is_now,
+            )
+            for one in absence.list_shown(db, actor())
+        ]
+    )
+
+
+@area.get("/reviews/absences", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=AbsencesShown), tags=["reviews"])
+def absences() -> AbsencesShown:
+    """The caller's absences, present and to come; coordinators and administrators see everybody's."""
+    with reading_session() as db:
+        return _absences(db)
+
+
+@area.post("/reviews/absences", needs=Permission.REVIEW)
+@spec.validate(resp=answers(HTTP_201=AbsencesShown), tags=["reviews"])
+def be_absent(json: AbsenceBody) -> Response:
+    """Be away; what the caller has taken moves to a deputy when it begins."""
+
+    def act(db: Any) -> AbsencesShown:
+        absence.put(db, actor(), json.first, json.last, json.deputies)
+        return _absences(db)
+
+    return write(act, 201)
+
+
+@area.post("/reviews/absences/<public_id>/cancel", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=AbsencesShown), tags=["reviews"])
+def cancel_absence(public_id: str) -> Response:
+    """Back early, or not away after all."""
+
+    def act(db: Any) -> AbsencesShown:
+        absence.cancel(db, actor(), public_id)
+        return _absences(db)
+
+    return write(act)
 
 
 class CycleShown(Shown):

@@ -1,5 +1,8 @@
 """Pages of the review: the queue, one round with its verdicts and comments, and the policy."""
 
+from collections.abc import Mapping
+from datetime import date
+
 from flask import redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
@@ -11,7 +14,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Invalid, NotFound
 from kb.web import Area, actor, done
-from review import audit_sheet, figures, inbox, policy, rounds
+from review import absence, audit_sheet, figures, inbox, policy, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
 
@@ -63,6 +66,50 @@ def figures_page() -> str:
     with reading_session() as db:
         found = figures.of(db, actor(), days if days in figures.PERIODS else 90)
     return render_template("review/figures.html", figures=found, periods=figures.PERIODS)
+
+
+# --- absence ---
+
+
+@area.get("/reviews/absences", needs=Permission.EDIT)
+def absences() -> str:
+    return _absences({}, "")
+
+
+def _absences(given: Mapping[str, object], wrong: str) -> str:
+    with reading_session() as db:
+        found = absence.list_shown(db, actor())
+        colleagues = absence.list_colleagues(db, actor()) if actor().may(Permission.REVIEW) else ()
+    return render_template("review/absences.html", absences=found, colleagues=colleagues, given=given, wrong=wrong)
+
+
+@area.post("/reviews/absences", needs=Permission.REVIEW)
+def be_absent() -> AnyResponse | tuple[str, int]:
+    given = {name: request.form.get(name, "") for name in ("first", "last", "deputy_1", "deputy_2", "deputy_3")}
+    try:
+        first, last = _day(given["first"]), _day(given["last"])
+        emails = [given[name] for name in ("deputy_1", "deputy_2", "deputy_3")]
+        with writing() as db:
+            absence.put(db, actor(), first, last, emails)
+    except (Invalid, Conflict) as refused:
+        return _absences(given, gettext(refused.text)), refused.status
+    done(gettext("Noted. What you have taken moves to your deputy when it begins."))
+    return redirect(dealing.link("rounds.absences"))
+
+
+def _day(word: str) -> date:
+    try:
+        return date.fromisoformat(word)
+    except ValueError:
+        raise Invalid(gettext("Choose the first day and the last."), code="span") from None
+
+
+@area.post("/reviews/absences/<public_id>/cancel", needs=Permission.EDIT)
+def cancel_absence(public_id: str) -> AnyResponse:
+    with writing() as db:
+        absence.cancel(db, actor(), public_id)
+    done(gettext("Cancelled. What has moved stays where it is."))
+    return redirect(dealing.link("rounds.absences"))
 
 
 @area.get("/reviews/<public_id>", needs=Permission.EDIT)

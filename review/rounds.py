@@ -17,7 +17,7 @@ from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import checking, hours, machine, passages, policy
+from review import away, checking, hours, machine, passages, policy
 from review import urgent as urgency
 from review.hours import Calendar
 from review.machine import Answer, RoundState, StepState
@@ -157,6 +157,17 @@ def able(session: Session, asset: Asset, parties: Sequence[Party], without: set[
     return found
 
 
+def coordinators(session: Session) -> set[int]:
+    """Who is told where nobody else is left."""
+    return set(
+        session.scalars(
+            select(UserRole.user_id)
+            .join(User, User.id == UserRole.user_id)
+            .where(UserRole.role == Role.COORDINATOR.value, User.deactivated_at.is_(None))
+        )
+    )
+
+
 def sees(actor: Actor) -> ColumnElement[bool]:
     """Which rounds a person looks at: of assets they edit, and those in which their party was asked, if the tier is theirs."""
     rule = editable_by(actor)
@@ -250,12 +261,21 @@ def begin(
     for party, duty in sorted(duties.items()):
         _begin_step(session, row, party, duty, in_force.difference_hours, case)
         _ask(session, actor, asset, party)
-        for user_id in sorted(people[party]):
-            kind = "review_urgent" if case is not None else "review"
-            notices.tell(session, user_id, kind, asset.id, f"review:{row.id}:{party.value}")
+        _call(session, row, party, people[party])
     told = {"asset": asset.public_id, "version": version.number, "digest": version.digest, "policy": in_force.number}
     audit.record(session, actor, "round.begin", "round", row.public_id, parties=sorted(duties), **told)
     return row
+
+
+def _call(session: Session, row: Round, party: Party, people: set[int]) -> None:
+    """Tell the reviewers of a party who are there; where all are away, the coordinators."""
+    there = people - away.which(session, people)
+    kind = "review_urgent" if row.case_id is not None else "review"
+    for user_id in sorted(there):
+        notices.tell(session, user_id, kind, row.asset_id, f"review:{row.id}:{party.value}")
+    if not there:
+        for user_id in sorted(coordinators(session)):
+            notices.tell(session, user_id, "review_unmanned", row.asset_id, f"unmanned:{row.id}:{party.value}")
 
 
 def _begin_step(
@@ -530,6 +550,8 @@ def hand_over(session: Session, actor: Actor, public_id: str, party: Party, emai
     if person is None or person.deactivated_at is not None:
         raise Invalid(N_("There is nobody of that address who could review this."), code="unknown_person")
     _refuse_other(session, users.actor_of(person), row, asset, version, step)
+    if away.which(session, [person.id], step.due_at):
+        raise Invalid(N_("This person is away until it is due: choose somebody else."), code="absent")
     step.claimed_by_id, step.claimed_at = person.id, clock.now()
     session.flush()
     audit.record(session, actor, "step.hand_over", "round", row.public_id, party=party.value, to=person.public_id)

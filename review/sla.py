@@ -11,8 +11,8 @@ from content.models import Asset, Version
 from kb import audit, clock, notices
 from kb.access import SYSTEM, Party, Role
 from kb.db import Database
-from kb.users import User, UserParty, UserRole
-from review import hours, rounds
+from kb.users import UserParty, UserRole
+from review import away, hours, rounds
 from review.machine import RoundState, StepState
 from review.models import Round, Step
 
@@ -80,7 +80,8 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
         party
     ]
     if level < 100:
-        return {step.claimed_by_id} if step.claimed_by_id is not None else set(able)
+        people = {step.claimed_by_id} if step.claimed_by_id is not None else set(able)
+        return people - away.which(session, people)
     if level < 150:
         leads = set(
             session.scalars(
@@ -89,18 +90,8 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
                 .where(UserParty.party == party.value, UserRole.role == Role.MANAGER.value)
             )
         )
-        return leads or _coordinators(session)
-    return _coordinators(session)
-
-
-def _coordinators(session: Session) -> set[int]:
-    return set(
-        session.scalars(
-            select(UserRole.user_id)
-            .join(User, User.id == UserRole.user_id)
-            .where(UserRole.role == Role.COORDINATOR.value, User.deactivated_at.is_(None))
-        )
-    )
+        return leads or rounds.coordinators(session)
+    return rounds.coordinators(session)
 
 
 def return_idle(database: Database) -> int:

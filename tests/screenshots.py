@@ -98,6 +98,7 @@ SIGHTS = (
     Sight("reviews", "reviewer", "/reviews?deal="),
     Sight("review", "reviewer", "/assets/external:FAQ-SLA-ZH/review?deal=", whole=True),
     Sight("audit", "reviewer", "/assets/external:PB-METRICS-EN/audit?deal=", whole=True),
+    Sight("review-absences", "reviewer", "/reviews/absences?deal=", whole=True),
     Sight("review-figures", "reviewer", "/reviews/figures?deal=", whole=True),
     Sight("urgent-report", "rep", "/assets/external:TT-COMPB-ZH/urgent?deal=D-1061", whole=True),
     Sight("urgent", "marketer", "/urgent?deal="),

@@ -244,6 +244,13 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "rounds.hand_over", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.comment", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.resolve", Kind.FILES, Permission.EDIT, audit=1),
+    # tests/review/test_absence.py walks who sees and cancels which absence
+    Surface("GET", "rounds.absences", Kind.NO_ASSET, Permission.EDIT),
+    Surface("POST", "rounds.be_absent", Kind.NO_ASSET, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds.cancel_absence", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("GET", "rounds_api.absences", Kind.NO_ASSET, Permission.EDIT),
+    Surface("POST", "rounds_api.be_absent", Kind.NO_ASSET, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds_api.cancel_absence", Kind.NO_ASSET, Permission.EDIT, audit=1),
     Surface("GET", "rounds.figures_page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds_api.figures_shown", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds.policy_page", Kind.NO_ASSET, Permission.EDIT),
