@@ -17,10 +17,11 @@ from content.taxonomy import Label
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
-from review import checking, rounds, urgent
+from review import checking, policy, rounds, urgent
 from review.checking import Checked
 from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, UrgentCase, Verdict
+from review.policy import Policy
 from review.urgent import CaseShown
 
 PAGE: Final = 50
@@ -51,6 +52,9 @@ class QueueRow:
     is_difference: bool
     is_access: bool
     left: timedelta
+    digest: str
+    is_for_bulk: bool
+    """Whether the reader may approve it here, with others."""
     urgent_until: datetime | None
     """By the wall, where it corrects what hurts a deal."""
 
@@ -216,10 +220,21 @@ def queue(
     if state is StepState.OPEN:
         late = session.scalar(select(func.count()).select_from(counted).where(counted.c.due_at < clock.now())) or 0
     names = users.list_names(session, {row.Step.claimed_by_id for row in rows if row.Step.claimed_by_id})
-    return Queue(tuple(_row(row, actor, names) for row in rows), total, late)
+    editions = {one.number: one for one in policy.list_editions(session)}
+    shown = [row.Round.id for row in rows]
+    said = set(
+        session.scalars(select(Verdict.round_id).where(Verdict.user_id == actor.user_id, Verdict.round_id.in_(shown)))
+    )
+    return Queue(tuple(_row(row, actor, names, editions, said) for row in rows), total, late)
 
 
-def _row(row: Row[Step, Round, Asset, Version, bool, datetime], actor: Actor, names: Mapping[int, str]) -> QueueRow:
+def _row(
+    row: Row[Step, Round, Asset, Version, bool, datetime],
+    actor: Actor,
+    names: Mapping[int, str],
+    editions: Mapping[int, Policy],
+    said: set[int],
+) -> QueueRow:
     step, one, asset, version = row.Step, row.Round, row.Asset, row.Version
     return QueueRow(
         one.public_id,
@@ -241,6 +256,14 @@ def _row(row: Row[Step, Round, Asset, Version, bool, datetime], actor: Actor, na
         step.former_version_id is not None,
         one.access_change_id is not None,
         rounds.left(step.due_at),
+        one.digest,
+        step.state == StepState.OPEN.value
+        and Party(step.party) in actor.parties
+        and Role.REVIEWER in actor.roles
+        and not row.own
+        and one.id not in said
+        and step.claimed_by_id in {None, actor.user_id}
+        and rounds.is_for_bulk(one, asset, version, editions),
         row.wall,
     )
 

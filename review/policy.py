@@ -32,11 +32,15 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Parties of one handling, for one type or (None) for those without a line of their own."""
+    """Parties of one handling, for one type or (None) for those without a line of their own.
+
+    `is_bulk`: a reviewer may approve several of them at once from the queue, with a verdict each all the same.
+    """
 
     type: AssetType | None
     handling: Handling
     duties: Mapping[Party, Duty]
+    is_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,17 @@ class Policy:
 
     def duties(self, asset_type: AssetType, handling: Handling) -> Mapping[Party, Duty]:
         """Who must clear it; empty where the policy has no word on it: then it cannot be published."""
-        found = {line.type: line.duties for line in self.lines if line.handling is handling}
-        return found.get(asset_type, found.get(None, {}))
+        line = self._line(asset_type, handling)
+        return line.duties if line is not None else {}
+
+    def allows_bulk(self, asset_type: AssetType, handling: Handling) -> bool:
+        """Whether several may be approved at once; never where the policy has no word on it."""
+        line = self._line(asset_type, handling)
+        return line is not None and line.is_bulk
+
+    def _line(self, asset_type: AssetType, handling: Handling) -> Line | None:
+        found = {line.type: line for line in self.lines if line.handling is handling}
+        return found.get(asset_type, found.get(None))
 
 
 def in_force(session: Session) -> Policy:
@@ -77,6 +90,7 @@ def _read(number: int, table: Mapping[str, Any], by: str = "", at: datetime | No
             None if entry["type"] == ANY else AssetType(entry["type"]),
             Handling(entry["handling"]),
             {Party(party): Duty(duty["hours"], duty["reviewers"]) for party, duty in entry["parties"].items()},
+            entry.get("bulk", False),
         )
         for entry in table["lines"]
     )
@@ -94,6 +108,7 @@ def change(session: Session, actor: Actor, lines: Sequence[Line], difference_hou
             {
                 "type": line.type.value if line.type else ANY,
                 "handling": line.handling.value,
+                "bulk": line.is_bulk,
                 "parties": {
                     party.value: {"hours": duty.hours, "reviewers": duty.reviewers}
                     for party, duty in sorted(line.duties.items())

@@ -11,6 +11,8 @@ from content.taxonomy import Label
 from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
+from kb.db import writing
+from kb.errors import Conflict, Forbidden, NotFound
 from kb.web import Area, actor
 from review import absence, audit_sheet, figures, inbox, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
@@ -49,7 +51,10 @@ class CommentBody(Strict):
 
 
 class ItemShown(Shown):
-    """One party's part of a round; `urgent_until` is the end of the 48 hours by the wall, for an urgent fix."""
+    """One party's part of a round; `urgent_until` is the end of the 48 hours by the wall, for an urgent fix.
+
+    `bulk`: the caller may approve it with others in one call.
+    """
 
     id: str
     asset: str
@@ -60,6 +65,8 @@ class ItemShown(Shown):
     party: str
     state: str
     due_at: datetime
+    digest: str
+    bulk: bool
     urgent_until: datetime | None
     claimed_by: str
     own_work: bool
@@ -171,6 +178,8 @@ def _item(row: QueueRow) -> ItemShown:
         party=row.party.value,
         state=row.state.value,
         due_at=row.due_at,
+        digest=row.digest,
+        bulk=row.is_for_bulk,
         urgent_until=row.urgent_until,
         claimed_by=row.claimed_by,
         own_work=row.is_own_work,
@@ -470,6 +479,44 @@ def decide(public_id: str, json: VerdictBody) -> Response:
         return _review(inbox.get_page(db, actor(), public_id))
 
     return write(act, 201)
+
+
+class BulkItem(Strict):
+    review: Annotated[str, Field(max_length=24)]
+    party: Party
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class BulkApproval(Strict):
+    items: Annotated[list[BulkItem], Field(min_length=1, max_length=inbox.PAGE)]
+
+
+class BulkOutcome(Shown):
+    """`refused` is a code, empty where the approval was counted."""
+
+    review: str
+    party: str
+    refused: str
+
+
+class BulkOutcomes(Shown):
+    items: list[BulkOutcome]
+
+
+@area.post("/reviews/approve", needs=Permission.REVIEW)
+@spec.validate(resp=answers(HTTP_200=BulkOutcomes), tags=["reviews"])
+def approve_many(json: BulkApproval) -> BulkOutcomes:
+    """Approve several where the policy allows it: a verdict each, in a transaction each; sending it again counts nothing twice."""
+    outcomes = []
+    for item in json.items:
+        refused = ""
+        try:
+            with writing() as db:
+                rounds.approve_in_bulk(db, actor(), item.review, item.party, item.digest)
+        except (Conflict, Forbidden, NotFound) as not_now:
+            refused = not_now.code
+        outcomes.append(BulkOutcome(review=item.review, party=item.party.value, refused=refused))
+    return BulkOutcomes(items=outcomes)
 
 
 @area.post("/reviews/<public_id>/comments", needs=Permission.EDIT)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import date
 
-from flask import redirect, render_template, request
-from flask_babel import gettext
+from flask import flash, redirect, render_template, request
+from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from content import dealing
@@ -12,7 +12,7 @@ from content.kinds import AssetType, Handling
 from kb.access import Party, Permission
 from kb.db import reading as reading_session
 from kb.db import writing
-from kb.errors import Conflict, Invalid, NotFound
+from kb.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.web import Area, actor, done
 from review import absence, audit_sheet, figures, inbox, policy, rounds
 from review.machine import Answer, StepState
@@ -175,6 +175,31 @@ def decide(public_id: str) -> AnyResponse | tuple[str, int]:
     return following()
 
 
+@area.post("/reviews/approve", needs=Permission.REVIEW)
+def approve_many() -> AnyResponse:
+    """Several approvals from the queue, each in a transaction of its own; what is refused stays and is told."""
+    approved, refused = 0, []
+    for word in request.form.getlist("item")[: inbox.PAGE]:
+        public_id, _, rest = word.partition(":")
+        named, _, digest = rest.partition(":")
+        party = _party(named)
+        if party is None:
+            continue
+        try:
+            with writing() as db:
+                rounds.approve_in_bulk(db, actor(), public_id, party, digest)
+            approved += 1
+        except (Conflict, Forbidden, NotFound) as not_now:
+            refused.append(gettext(not_now.text))
+    if approved:
+        done(ngettext("%(num)s approved.", "%(num)s approved.", approved))
+    for text in sorted(set(refused)):
+        flash(text, "stop")
+    if not approved and not refused:
+        flash(gettext("Tick what you approve."), "stop")
+    return redirect(dealing.link("rounds.queue", party=request.form.get("shown") or None))
+
+
 @area.post("/reviews/<public_id>/claim", needs=Permission.REVIEW)
 def claim(public_id: str) -> AnyResponse:
     with writing() as db:
@@ -270,12 +295,15 @@ def _filled() -> tuple[list[Line], int]:
             hours = request.form.get(f"hours/{key}/{party.value}", "").strip()
             if hours:
                 duties[party] = Duty(_number(hours), _number(request.form.get(f"reviewers/{key}/{party.value}", "1")))
-        lines.append(Line(None if kind == policy.ANY else AssetType(kind), Handling(handling), duties))
+        is_bulk = request.form.get(f"bulk/{key}") == "1"
+        lines.append(Line(None if kind == policy.ANY else AssetType(kind), Handling(handling), duties, is_bulk))
     kind, handling = request.form.get("new_type", ""), request.form.get("new_handling", "")
     if kind in set(AssetType) and handling in set(Handling):
         known = {line.handling: line for line in lines if line.type is None}
         like = known.get(Handling(handling))
-        lines.append(Line(AssetType(kind), Handling(handling), like.duties if like else {}))
+        lines.append(
+            Line(AssetType(kind), Handling(handling), like.duties if like else {}, bool(like and like.is_bulk))
+        )
     return lines, _number(request.form.get("difference_hours", ""))
 
 

@@ -22,7 +22,7 @@ from review import urgent as urgency
 from review.hours import Calendar
 from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, UrgentCase, Verdict
-from review.policy import Duty
+from review.policy import Duty, Policy
 
 ROUND: Final = "round"
 LONGEST: Final = 4_000
@@ -65,6 +65,10 @@ class DecidedAlready(Conflict):
 
 class StepOver(Conflict):
     code, message = "step_over", N_("This party has decided already.")
+
+
+class NotInBulk(Conflict):
+    code, message = "not_in_bulk", N_("The policy wants this looked at by itself: open it.")
 
 
 class _Clock:
@@ -376,6 +380,26 @@ def decide(
     audit.record(session, actor, "verdict.give", "round", row.public_id, **told)
     _settle(session, actor, row, asset, version, step)
     return row
+
+
+def approve_in_bulk(session: Session, actor: Actor, public_id: str, party: Party, digest: str) -> Round:
+    """One of several approvals given at once from the queue: a verdict like every other, where the round's policy allows it."""
+    require(actor, Permission.REVIEW)
+    row, asset, version = _locked(session, actor, public_id)
+    if not is_for_bulk(row, asset, version, {one.number: one for one in policy.list_editions(session)}):
+        raise NotInBulk()
+    return decide(session, actor, public_id, party, Answer.APPROVE, digest)
+
+
+def is_for_bulk(row: Round, asset: Asset, version: Version, editions: Mapping[int, Policy]) -> bool:
+    """By the edition that the round began with; what is urgent or widens access is looked at one by one."""
+    edition = editions.get(row.policy_number)
+    return (
+        edition is not None
+        and row.case_id is None
+        and row.access_change_id is None
+        and edition.allows_bulk(AssetType(asset.type), Handling(version.handling))
+    )
 
 
 def _locked(session: Session, actor: Actor, public_id: str) -> tuple[Round, Asset, Version]:

@@ -239,6 +239,8 @@ INVENTORY: tuple[Surface, ...] = (
     # tests/review/test_rounds.py walks who sees a round and who may do what with it
     Surface("GET", "rounds.page", Kind.FILES, Permission.EDIT),
     Surface("POST", "rounds.decide", Kind.FILES, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds.approve_many", Kind.FILES, Permission.REVIEW, audit=1),
+    Surface("POST", "rounds_api.approve_many", Kind.FILES, Permission.REVIEW, audit=1),
     Surface("POST", "rounds.claim", Kind.FILES, Permission.REVIEW, audit=1),
     Surface("POST", "rounds.release", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.hand_over", Kind.FILES, Permission.EDIT, audit=1),
