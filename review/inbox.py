@@ -17,7 +17,7 @@ from content.taxonomy import Label
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
-from review import checking, policy, rounds, urgent
+from review import checking, checklist, policy, rounds, urgent
 from review.checking import Checked
 from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, UrgentCase, Verdict
@@ -82,6 +82,7 @@ class VerdictShown:
     reason: str
     digest: str
     at: datetime
+    ticks: tuple[str, ...]
     still_counts: bool
 
 
@@ -98,6 +99,8 @@ class StepShown:
     claimed_by: str
     is_mine: bool
     verdicts: tuple[VerdictShown, ...]
+    to_tick: tuple[checklist.Tick, ...]
+    """What is to be ticked before this party approves."""
     is_yours: bool
     """Whether the reader reviews for this party."""
     hindrance: str
@@ -414,11 +417,13 @@ def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Ve
                     one.reason,
                     one.digest,
                     one.at,
+                    tuple(one.ticks or ()),
                     one.answer != Answer.APPROVE.value or valid.get(step.party, 0) > 0,
                 )
                 for one in said
                 if one.step_id == step.id
             ),
+            () if row.access_change_id else tuple(checklist.missing(session, asset, version, Party(step.party), ())),
             Role.REVIEWER in actor.roles and Party(step.party) in actor.parties,
             rounds.hindrance(session, actor, row, asset, version, step),
             numbers.get(step.former_version_id or 0),

@@ -198,6 +198,7 @@ class Verdict(Base):
     answer: Mapped[str] = mapped_column(String(20))
     digest: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str] = mapped_column(Text, default="")
+    ticks: Mapped[list[str] | None] = mapped_column(JSON)
     at: Mapped[datetime] = mapped_column(default=clock.now)
 
 

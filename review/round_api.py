@@ -14,7 +14,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, NotFound
 from kb.web import Area, actor
-from review import absence, audit_sheet, figures, inbox, rounds
+from review import absence, audit_sheet, checklist, figures, inbox, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
 from review.machine import Answer, StepState
@@ -34,12 +34,16 @@ class QueueQuery(Strict):
 
 
 class VerdictBody(Strict):
-    """`digest` names the words that were read; `reason` is needed unless it is an approval."""
+    """`digest` names the words that were read; `reason` is needed unless it is an approval.
+
+    `ticks`: what legal looked at; all of a step's `to_tick`, or it cannot approve.
+    """
 
     party: Party
     verdict: Literal["approve", "request_changes", "reject"]
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     reason: Long = ""
+    ticks: Annotated[list[checklist.Tick], Field(max_length=len(checklist.Tick))] = []
 
 
 class CommentBody(Strict):
@@ -93,6 +97,7 @@ class VerdictShown(SaidShown):
     """`counts` is false where the reviewer has left the party since."""
 
     counts: bool
+    ticks: list[str]
 
 
 class StepShown(Shown):
@@ -104,6 +109,7 @@ class StepShown(Shown):
     reviewers: int
     claimed_by: str
     hindrance: str
+    to_tick: list[str]
     verdicts: list[VerdictShown]
 
 
@@ -221,7 +227,11 @@ def _review(page: RoundPage) -> ReviewShown:
                 reviewers=step.reviewers,
                 claimed_by=step.claimed_by,
                 hindrance=step.hindrance,
-                verdicts=[VerdictShown(**_said(step.party, said), counts=said.still_counts) for said in step.verdicts],
+                to_tick=[tick.value for tick in step.to_tick],
+                verdicts=[
+                    VerdictShown(**_said(step.party, said), counts=said.still_counts, ticks=list(said.ticks))
+                    for said in step.verdicts
+                ],
             )
             for step in page.steps
         ],
@@ -475,7 +485,7 @@ def decide(public_id: str, json: VerdictBody) -> Response:
     """Give one verdict on the words that were read; 409 `digest_changed` where they are others now."""
 
     def act(db: Any) -> ReviewShown:
-        rounds.decide(db, actor(), public_id, json.party, Answer(json.verdict), json.digest, json.reason)
+        rounds.decide(db, actor(), public_id, json.party, Answer(json.verdict), json.digest, json.reason, json.ticks)
         return _review(inbox.get_page(db, actor(), public_id))
 
     return write(act, 201)

@@ -14,7 +14,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.web import Area, actor, done
-from review import absence, audit_sheet, figures, inbox, policy, rounds
+from review import absence, audit_sheet, checklist, figures, inbox, policy, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
 
@@ -132,7 +132,13 @@ def _page(public_id: str, wrong: str = "", given: dict[str, str] | None = None) 
     ]
     chosen = view if view in offered else offered[0]
     return render_template(
-        "review/round.html", round=found, view=chosen, offered=offered, wrong=wrong, given=given or {}
+        "review/round.html",
+        tick_names=checklist.TICK_NAMES,
+        round=found,
+        view=chosen,
+        offered=offered,
+        wrong=wrong,
+        given=given or {},
     )
 
 
@@ -160,12 +166,16 @@ def decide(public_id: str) -> AnyResponse | tuple[str, int]:
     word = request.form.get("answer", "")
     if word not in set(Answer):
         raise NotFound()
-    reason = request.form.get("reason", "")
+    reason, ticks = request.form.get("reason", ""), request.form.getlist("tick")
     try:
         with writing() as db:
-            rounds.decide(db, actor(), public_id, _wanted(), Answer(word), request.form.get("digest", "")[:64], reason)
+            rounds.decide(
+                db, actor(), public_id, _wanted(), Answer(word), request.form.get("digest", "")[:64], reason, ticks
+            )
     except (Invalid, Conflict) as refused:  # nothing was counted: the page as it is now, with what was typed
-        return _page(public_id, gettext(refused.text), {"answer": word, "reason": reason}), refused.status
+        return _page(
+            public_id, gettext(refused.text), {"answer": word, "reason": reason, "ticks": ",".join(ticks)}
+        ), refused.status
     said = {
         Answer.APPROVE: gettext("Approved."),
         Answer.REQUEST_CHANGES: gettext("Changes requested. The others may still finish."),

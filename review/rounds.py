@@ -1,6 +1,6 @@
 """Rounds of review: begun with a submission, decided by all parties' verdicts on one digest, ended or taken back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import away, checking, hours, machine, passages, policy
+from review import away, checking, checklist, hours, machine, passages, policy
 from review import urgent as urgency
 from review.hours import Calendar
 from review.machine import Answer, RoundState, StepState
@@ -352,9 +352,19 @@ def _end(session: Session, actor: Actor, row: Round, state: RoundState) -> None:
 
 
 def decide(
-    session: Session, actor: Actor, public_id: str, party: Party, answer: Answer, digest: str, reason: str = ""
+    session: Session,
+    actor: Actor,
+    public_id: str,
+    party: Party,
+    answer: Answer,
+    digest: str,
+    reason: str = "",
+    ticks: Collection[str] = (),
 ) -> Round:
-    """Give one verdict on the words that were read; the last one that is needed ends the round."""
+    """Give one verdict on the words that were read; the last one that is needed ends the round.
+
+    `ticks` are what legal looked at in pictures and decks: all of `checklist.Tick`, or it cannot approve them.
+    """
     require(actor, Permission.REVIEW)
     row, asset, version = _locked(session, actor, public_id)
     step = _step(session, row, party)
@@ -364,6 +374,9 @@ def decide(
     cleaned = reason.strip()[:LONGEST]
     if answer is not Answer.APPROVE and not cleaned:
         raise Invalid(N_("Say what is to change, or why it cannot be: the author goes by it."), code="reason_missing")
+    is_yes_to_text = answer is Answer.APPROVE and row.access_change_id is None
+    if is_yes_to_text and checklist.missing(session, asset, version, party, ticks):
+        raise Invalid(N_("It has pictures: tick what you have looked at before you approve."), code="ticks_missing")
     assert actor.user_id is not None
     said = Verdict(
         round_id=row.id,
@@ -373,11 +386,12 @@ def decide(
         answer=answer.value,
         digest=digest,
         reason=cleaned,
+        ticks=[tick.value for tick in checklist.Tick if tick.value in ticks],
     )
     session.add(said)
     session.flush()
     told = {"party": party.value, "answer": answer.value, "digest": digest, "reason": cleaned, "asset": asset.public_id}
-    audit.record(session, actor, "verdict.give", "round", row.public_id, **told)
+    audit.record(session, actor, "verdict.give", "round", row.public_id, **told, ticks=said.ticks)
     _settle(session, actor, row, asset, version, step)
     return row
 
@@ -386,6 +400,8 @@ def approve_in_bulk(session: Session, actor: Actor, public_id: str, party: Party
     """One of several approvals given at once from the queue: a verdict like every other, where the round's policy allows it."""
     require(actor, Permission.REVIEW)
     row, asset, version = _locked(session, actor, public_id)
+    if checklist.missing(session, asset, version, party, ()):
+        raise NotInBulk()
     if not is_for_bulk(row, asset, version, {one.number: one for one in policy.list_editions(session)}):
         raise NotInBulk()
     return decide(session, actor, public_id, party, Answer.APPROVE, digest)

@@ -19,6 +19,7 @@ from kb.access import SYSTEM, Actor, Party, Role, Tier
 from kb.app import Service
 from kb.users import NewUser, User
 from review import rounds
+from review.checklist import Tick
 from review.machine import Answer
 from review.models import Round, Step
 from search import embedding
@@ -82,7 +83,7 @@ class Make:
             reviewer = users.find(session, panel[Party(party)].id)
             assert reviewer is not None
             who = users.actor_of(reviewer)
-            rounds.decide(session, who, found.public_id, Party(party), Answer.APPROVE, found.digest)
+            rounds.decide(session, who, found.public_id, Party(party), Answer.APPROVE, found.digest, ticks=list(Tick))
         return None
 
     def password(self, user: User, password: str = PASSWORD) -> str:
