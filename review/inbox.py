@@ -1,7 +1,7 @@
 """What waits for whom: the reviewers' queue, and one round as its page shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -228,7 +228,19 @@ def queue(
     said = set(
         session.scalars(select(Verdict.round_id).where(Verdict.user_id == actor.user_id, Verdict.round_id.in_(shown)))
     )
-    return Queue(tuple(_row(row, actor, names, editions, said) for row in rows), total, late)
+    shown_rows = tuple(_row(row, actor, names, editions, said) for row in rows)
+    return Queue(
+        tuple(_without_pictures(session, row, one) for row, one in zip(rows, shown_rows, strict=True)), total, late
+    )
+
+
+def _without_pictures(
+    session: Session, row: Row[Step, Round, Asset, Version, bool, datetime], shown: QueueRow
+) -> QueueRow:
+    """What has to be ticked is opened, and approved by itself."""
+    if shown.is_for_bulk and checklist.missing(session, row.Asset, row.Version, shown.party, ()):
+        return replace(shown, is_for_bulk=False)
+    return shown
 
 
 def _row(

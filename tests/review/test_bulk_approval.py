@@ -86,3 +86,25 @@ def test_the_queue_and_the_interface_tell_what_was_not_counted(make: Make, sign_
     outcome = browser.post("/api/v1/reviews/approve", json={"items": items}).json["items"]
     assert [one["refused"] for one in outcome] == ["decided_already", "", ""]
     assert sign_in(author).post("/api/v1/reviews/approve", json={"items": items}).status_code == 403
+
+
+def test_what_has_pictures_is_opened_by_legal(make_any: Make, author: User) -> None:
+    allow(make_any)
+    panel = make_any.panel()
+    asset = make_any.asset(
+        text="## Say\n\n![How](/attachments/abc)\n",
+        publish=False,
+        author=author,
+        owners=[author],
+        tags=[make_any.stage_id("discovery")],
+    )
+    submit(make_any, asset, author)
+    row = newest(make_any, asset)
+    with make_any.service.database.reading() as db:
+        found = {
+            party: inbox.queue(db, make_any.actor(panel[party])).rows[0].is_for_bulk
+            for party in (Party.LEGAL, Party.SALES)
+        }
+    assert found == {Party.LEGAL: False, Party.SALES: True}
+    with make_any.service.database.writing() as db, pytest.raises(rounds.NotInBulk):
+        rounds.approve_in_bulk(db, make_any.actor(panel[Party.LEGAL]), row.public_id, Party.LEGAL, row.digest)
