@@ -69,7 +69,12 @@ def list_lines(session: Session, actor: Actor, limit: int = 50) -> Sequence[Line
     require(actor, Permission.ACCOUNT)
     if actor.user_id is None:
         return []
-    told = [one for one in notices.list_newest(session, actor.user_id, limit) if one.kind in WORDS]
+    return lines_of(session, actor, notices.list_newest(session, actor.user_id, limit))
+
+
+def lines_of(session: Session, actor: Actor, found: Sequence[notices.Told | notices.Notice]) -> Sequence[Line]:
+    """These notices of a person, as far as they may see now what each is about."""
+    told = [one for one in found if one.kind in WORDS]
     last = select(func.max(_newer.number)).where(_newer.asset_id == Asset.id).correlate(Asset).scalar_subquery()
     editable = editable_by(actor)
     rows = session.execute(
@@ -86,7 +91,7 @@ def list_lines(session: Session, actor: Actor, limit: int = 50) -> Sequence[Line
             str(one.details.get("about", "")),
             *_what(one.kind, known.get(one.object_id), may_edit),
             one.at,
-            one.is_read,
+            one.is_read if isinstance(one, notices.Told) else one.read_at is not None,
         )
         for one in told
         if one.kind in RECALLS or one.object_id in known

@@ -1,6 +1,6 @@
 """One's own page: password, language, API tokens."""
 
-from flask import redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -22,9 +22,17 @@ def page() -> str:
 def _page(errors: dict[str, str] | None = None, new_token: str = "") -> str:
     with reading() as session:
         kept = tokens.list_own(session, actor())
+        rhythm = users.own_mails(session, actor())
     scopes = sorted(permission.value for permission in actor().permissions)
     return render_template(
-        "account/page.html", tokens=kept, languages=LANGUAGES, errors=errors or {}, new_token=new_token, scopes=scopes
+        "account/page.html",
+        rhythm=rhythm,
+        has_mail=current_app.config["KB_HAS_MAIL"],
+        tokens=kept,
+        languages=LANGUAGES,
+        errors=errors or {},
+        new_token=new_token,
+        scopes=scopes,
     )
 
 
@@ -33,6 +41,14 @@ def language() -> AnyResponse:
     with writing() as session:
         users.set_own_language(session, actor(), request.form.get("language", ""))
     return redirect(safe_next(request.form.get("next")) if request.form.get("next") else url_for("account.page"))
+
+
+@area.post("/mails", needs=Permission.ACCOUNT)
+def mails() -> AnyResponse:
+    with writing() as session:
+        users.set_own_mails(session, actor(), request.form.get("mails", ""))
+    done(gettext("Noted."))
+    return redirect(url_for("account.page"))
 
 
 @area.post("/password", needs=Permission.ACCOUNT)

@@ -48,10 +48,11 @@ from content import (
     freshness,
     index_feed,
     kinds,
+    mail_digest,
     publishing,
     submission,
 )
-from kb import account, api, clock, db, health, idempotency, language, login, notices, outbox, web
+from kb import account, api, clock, db, health, idempotency, language, login, mail, notices, outbox, web
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
@@ -134,6 +135,7 @@ def open_service(settings: Settings) -> Service:
                 idempotency.sweep(database),
                 alike.sweep(database),
                 freshness.sweep(database),
+                mail_digest.sweep(database, settings),
                 registers.sweep(database),
                 absence.sweep(database),
                 sla.sweep(database),
@@ -236,6 +238,7 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
         KB_LANGUAGE=settings.language,
         KB_MAX_UPLOAD_MB=settings.max_upload_mb,
         KB_TIMEZONE=settings.timezone,
+        KB_HAS_MAIL=mail.is_on(settings),
         BABEL_DEFAULT_LOCALE=settings.language,
         BABEL_DEFAULT_TIMEZONE=settings.timezone,
         BOOTSTRAP_SERVE_LOCAL=True,

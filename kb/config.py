@@ -54,6 +54,15 @@ class Settings:
         "multilingual-e5-small; off: words only",
     )
     model_dir: str = _setting("", "where the bundled model is unpacked; empty: the user's cache folder")
+    smtp_url: str = field(
+        default="",
+        repr=False,
+        metadata={
+            "meaning": "mail server for notices: smtps://user:password@host:465, or smtp://host:587 (STARTTLS); "
+            "empty: no mail"
+        },
+    )
+    mail_from: str = _setting("", "address that mail comes from; needed with KB_SMTP_URL")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @property
@@ -158,7 +167,25 @@ def _mistakes(settings: Settings) -> list[str]:
         found.append(f"KB_LOG_LEVEL {settings.log_level!r} is none of DEBUG, INFO, WARNING, ERROR")
     if settings.database_url and not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         found.append("KB_DATABASE_URL must start with sqlite:/// or postgresql+psycopg://")
-    return found + _address_mistakes(settings)
+    return found + _address_mistakes(settings) + _mail_mistakes(settings)
+
+
+def _mail_mistakes(settings: Settings) -> list[str]:
+    if not settings.smtp_url:
+        return []
+    found = []
+    try:
+        parts = urlsplit(settings.smtp_url)
+        named = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        named = False
+    if not named:
+        found.append("KB_SMTP_URL is not an address such as smtps://user:password@mail.company.example:465")
+    if "@" not in settings.mail_from.strip("@"):
+        found.append("KB_MAIL_FROM must name the address that mail comes from")
+    if not settings.base_url:
+        found.append("KB_BASE_URL must be set with KB_SMTP_URL: links in mails lead there")
+    return found
 
 
 def _address_mistakes(settings: Settings) -> list[str]:

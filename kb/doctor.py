@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
-from kb import audit, backup, clock, config, migrate, outbox
+from kb import audit, backup, clock, config, mail, migrate, outbox
 from kb.audit import AuditEntry
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.db import Database
@@ -61,6 +61,7 @@ def examine(further: dict[str, Check] | None = None) -> list[Finding]:
         "backup": _backup,
         "key": _key,
         "address": _address,
+        "mail": lambda settings, _database: mail.check(settings),
         **(further or {}),
     }
     findings = [Finding("settings", True, f"read; database {database.engine.url.render_as_string(hide_password=True)}")]

@@ -1,6 +1,7 @@
 """Which language a reader gets, and the catalogue it comes from, read at start without a compile step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def _compiled(catalogue: Catalog) -> Translations:
     write_mo(buffer, catalogue)
     buffer.seek(0)
     return Translations(buffer)
+
+
+@lru_cache(maxsize=1)
+def _chinese() -> Translations:
+    return _compiled(read_catalogue())
+
+
+def translator(code: str) -> Callable[[str], str]:
+    """Translates outside of a request, such as for a mail; other languages than Chinese keep the words of the code."""
+    return _chinese().gettext if code == "zh_Hans" else str
 
 
 def choose() -> str:

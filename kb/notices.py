@@ -14,7 +14,7 @@ from kb.db import Base, is_postgresql
 
 
 class Notice(Base):
-    """One line for one person; `key` keeps the same thing from being told twice."""
+    """One line for one person; `key` keeps the same thing from being told twice; `mailed_at` when it went out by mail."""
 
     __tablename__ = "notice"
     __table_args__ = (UniqueConstraint("user_id", "key"), Index("ix_notice_user_read", "user_id", "read_at", "at"))
@@ -27,6 +27,7 @@ class Notice(Base):
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)
     at: Mapped[datetime] = mapped_column(default=clock.now)
     read_at: Mapped[datetime | None]
+    mailed_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

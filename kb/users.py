@@ -64,7 +64,17 @@ class UserTeam(Base):
     team: Mapped[Team] = relationship(lazy="raise")
 
 
+class Mails(StrEnum):
+    """How often notices go to a person's mailbox."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+    NEVER = "never"
+
+
 class User(Base):
+    """A person; `mails` is one of Mails, `mailed_at` when a digest went out last."""
+
     __tablename__ = "user_account"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -78,6 +88,8 @@ class User(Base):
     epoch: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     deactivated_at: Mapped[datetime | None]
+    mails: Mapped[str] = mapped_column(String(10), default=Mails.HOURLY.value, server_default="hourly")
+    mailed_at: Mapped[datetime | None]
 
     roles: Mapped[list[UserRole]] = relationship(lazy="raise", cascade="all, delete-orphan")
     parties: Mapped[list[UserParty]] = relationship(lazy="raise", cascade="all, delete-orphan")
@@ -357,6 +369,18 @@ def set_own_language(session: Session, actor: Actor, language: str) -> None:
         raise Invalid(f"Choose one of {', '.join(LANGUAGES)}.", code="invalid_language")
     _self(session, actor).language = language
     audit.record(session, actor, "user.language", "user", actor.public_id, language=language)
+
+
+def own_mails(session: Session, actor: Actor) -> Mails:
+    return Mails(_self(session, actor).mails)
+
+
+def set_own_mails(session: Session, actor: Actor, word: str) -> None:
+    """How often notices come by mail."""
+    if word not in set(Mails):
+        raise Invalid(N_("Choose how often notices come by mail."), code="invalid_mails")
+    _self(session, actor).mails = word
+    audit.record(session, actor, "user.mails", "user", actor.public_id, mails=word)
 
 
 def _self(session: Session, actor: Actor) -> User:

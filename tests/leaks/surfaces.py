@@ -117,6 +117,7 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "login.sign_in", Kind.PUBLIC, PUBLIC, audit=1),
     Surface("POST", "login.sign_out", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("GET", "account.page", Kind.OWN, Permission.ACCOUNT),
+    Surface("POST", "account.mails", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("POST", "account.language", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("POST", "account.password", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("POST", "account.create_token", Kind.OWN, Permission.ACCOUNT, audit=1),
