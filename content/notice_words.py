@@ -44,7 +44,7 @@ WORDS: Mapping[str, str] = {
 WITH_DAY = frozenset({"due", "unverified", "expires"})
 
 RECALLS: frozenset[str] = frozenset({"recall", "recall_late"})
-"""Told to whoever used a text, who may not see it any more: without its title, with the way to their answers."""
+"""Told to whoever used a text and may not see it any more: the way to their answers, without its title then."""
 
 _newer = aliased(Version)
 
@@ -89,17 +89,22 @@ def lines_of(session: Session, actor: Actor, found: Sequence[notices.Told | noti
             one.kind,
             WORDS[one.kind],
             str(one.details.get("about", "")),
-            *_what(one.kind, known.get(one.object_id), may_edit),
+            *_what(known.get(one.object_id), may_edit),
             one.at,
             one.is_read if isinstance(one, notices.Told) else one.read_at is not None,
         )
         for one in told
-        if one.kind in RECALLS or one.object_id in known
+        if is_led_elsewhere(one.kind) or one.object_id in known
     ]
 
 
-def _what(kind: str, row: Row[int, str, str, str, bool] | None, may_edit: bool) -> tuple[str, str, str, bool]:
+def is_led_elsewhere(kind: str) -> bool:
+    """Whether it leads to one's recalls or urgent cases, which ask for themselves what one may see of a held text."""
+    return kind in RECALLS or kind.startswith("urgent")
+
+
+def _what(row: Row[int, str, str, str, bool] | None, may_edit: bool) -> tuple[str, str, str, bool]:
     """Title, language, id of what it is about, and whether it opens in the editor."""
-    if row is None or kind in RECALLS:
+    if row is None:
         return "", "", "", False
     return row.title, row.language, row.public_id, may_edit and bool(row.editable)

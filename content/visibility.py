@@ -84,6 +84,11 @@ def exists_for(actor: Actor) -> ColumnElement[bool]:
     return and_(_is_live(), _is_cleared_for(actor), _is_audience(actor))
 
 
+def is_for(actor: Actor) -> ColumnElement[bool]:
+    """Rules 2 and 3 alone: tier and audience, whether or not readers have the asset now."""
+    return and_(_is_cleared_for(actor), _is_audience(actor))
+
+
 @_kept
 def unlocked_by(actor: Actor, deal: DealContext | None) -> ColumnElement[str]:
     """Why a visible asset is not locked, as one of Unlock."""

@@ -13,7 +13,7 @@ from content import drafting, publishing, service
 from content.deals import Deal
 from content.kinds import Outcome, VersionState
 from content.models import Asset, AssetOwner, UseEvent, Version
-from content.visibility import USES, editable_by, visible_to
+from content.visibility import USES, editable_by, is_for, visible_to
 from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Permission, Role, require
 from kb.db import Database
@@ -41,7 +41,10 @@ class AnsweredAlready(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class LineShown:
-    """One person's use on one deal; `deal` is empty where none was chosen, `replacement` where the reader has none."""
+    """One person's use on one deal; `deal` is empty where none was chosen, `replacement` where the reader has none.
+
+    Title and reason are empty for a manager, or a deal's new owner, for whom the text is not.
+    """
 
     public_id: str
     recall_id: str
@@ -293,17 +296,21 @@ def _shown(session: Session, actor: Actor, rows: Sequence[Any]) -> list[LineShow
             .where(Asset.id.in_(wanted), visible_to(actor, None))
         )
     }
+    own = or_(is_for(actor), editable_by(actor))
+    asked = {row.Recall.asset_id for row in rows}
+    named = set(session.scalars(select(Asset.id).where(Asset.id.in_(asked), own)))
     names = users.list_names(session, {row.RecallLine.answered_by_id for row in rows if row.RecallLine.answered_by_id})
     shown = []
     for row in rows:
         line, found = row.RecallLine, there.get(row.Recall.replacement_id or 0)
+        may_name = row.Recall.asset_id in named or line.used_by_id == actor.user_id
         shown.append(
             LineShown(
                 line.public_id,
                 row.Recall.public_id,
-                row.Version.title,
-                row.Version.language,
-                row.Recall.reason,
+                row.Version.title if may_name else "",
+                row.Version.language if may_name else "",
+                row.Recall.reason if may_name else "",
                 found.public_id if found is not None else "",
                 found.title if found is not None else "",
                 row.used_by or "",

@@ -17,7 +17,7 @@ from content.kinds import AssetType, VersionState
 from content.models import Asset, AssetOwner, Version
 from content.reading import AssetPage
 from content.submission import Unreviewable
-from content.visibility import editable_by, exists_for
+from content.visibility import editable_by, exists_for, is_for
 from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, require
 from kb.db import Database
@@ -387,13 +387,13 @@ def _tell_late(database: Database, case_id: int) -> None:
 
 
 def sees(actor: Actor) -> ColumnElement[bool]:
-    """Cases of assets that one edits, that one reported, or that hurt a deal of one's own or of one's people."""
+    """Cases of assets that one edits; and of those that are for this person, where they reported it or it hurts a deal of theirs."""
     theirs = (
         select(UrgentReport.case_id)
         .join(Deal, Deal.id == UrgentReport.deal_id)
         .where(or_(UrgentReport.by_id == actor.user_id, is_member(actor)))
     )
-    return or_(editable_by(actor), UrgentCase.id.in_(theirs))
+    return or_(editable_by(actor), and_(UrgentCase.id.in_(theirs), is_for(actor)))
 
 
 def list_cases(session: Session, actor: Actor, limit: int = 100) -> Sequence[CaseShown]:

@@ -210,9 +210,7 @@ def test_a_title_never_becomes_a_header_or_a_template(make: Make, box: Box) -> N
     assert box.mails[1]["Subject"] == "One Bcc: x@y.example"
 
 
-def test_without_encryption_nothing_leaves_this_machine(
-    make: Make, box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_encryption_nothing_leaves_this_machine(make: Make, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "LOOPBACK", frozenset())
     with pytest.raises(NotSent):
         mail.send(settings_of(make, box), Mail("a@b.example", "s", "t"))

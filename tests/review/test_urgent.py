@@ -178,6 +178,28 @@ def test_without_a_deal_or_of_what_one_may_not_see_nothing_is_reported(make: Mak
         urgent.report(db, make.actor(scene.rep), context, hidden.public_id, "bad", [WRONG])
 
 
+def test_who_is_called_reads_it_under_the_bell_though_it_is_held(make: Make, sign_in: SignIn) -> None:
+    scene = Scene(make, amount=2_000_000)
+    scene.report()
+    page = sign_in(scene.manager).get("/notices").text
+    assert "a colleague reports that this hurts a deal" in page
+    assert "/urgent" in page
+
+
+def test_a_case_is_not_for_a_colleague_on_the_deal_who_may_not_see_the_text(make: Make) -> None:
+    scene = Scene(make)
+    close = make.asset("Canary", TEXT, teams=["Inner"], owners=[scene.owner])
+    inner = make.user(teams=["Inner"])
+    deal = make.deal(inner, members=[scene.other])
+    with scene.database.writing() as db:
+        urgent.report(db, make.actor(inner), make.context(inner, deal), close.public_id, "bad", [WRONG])
+    with scene.database.reading() as db:
+        assert len(urgent.list_cases(db, make.actor(inner))) == 1
+        assert urgent.list_cases(db, make.actor(scene.other)) == []
+        with pytest.raises(NotFound):
+            urgent.get_case(db, make.actor(scene.other), scene.case().public_id)
+
+
 # --- hold ---
 
 
@@ -420,6 +442,20 @@ def test_what_a_reader_may_not_see_is_not_named_as_the_replacement(make: Make) -
     with scene.database.reading() as db:
         (line,) = recalls.list_mine(db, make.actor(scene.rep))
     assert (line.replacement, line.replacement_title) == ("", "")
+
+
+def test_a_manager_chases_the_answer_without_learning_of_a_text_that_is_not_theirs(make: Make) -> None:
+    scene = Scene(make)
+    close = make.asset("Canary", TEXT, teams=["Inner"], owners=[scene.owner])
+    rep = make.user(teams=["Inner"], manager=scene.manager.email)
+    make.use(rep, close, UseKind.COPY, make.deal(rep))
+    with scene.database.writing() as db:
+        recalls.recall(db, make.actor(make.user(Role.ADMIN)), close.public_id, "Canary is wrong")
+    with scene.database.reading() as db:
+        (mine,) = recalls.list_mine(db, make.actor(rep))
+        (theirs,) = recalls.list_mine(db, make.actor(scene.manager), of_my_people=True)
+    assert (mine.title, mine.reason) == ("Canary", "Canary is wrong")
+    assert (theirs.title, theirs.reason, theirs.asked) == ("", "", rep.name)
 
 
 # --- over HTTP: who sees what ---
