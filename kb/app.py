@@ -135,7 +135,6 @@ def open_service(settings: Settings) -> Service:
                 idempotency.sweep(database),
                 alike.sweep(database),
                 freshness.sweep(database),
-                mail_digest.sweep(database, settings),
                 registers.sweep(database),
                 absence.sweep(database),
                 sla.sweep(database),
@@ -149,7 +148,7 @@ def open_service(settings: Settings) -> Service:
 
 
 def _converter(database: db.Database, settings: Settings, meaning: Meaning) -> Worker:
-    """Documents are slow and hostile: a worker of their own reads them."""
+    """Documents and mail servers are slow and hostile: a worker of their own waits for them."""
 
     def index_again(session: Session, asset_ids: Sequence[int]) -> None:
         for asset_id in asset_ids:
@@ -161,7 +160,9 @@ def _converter(database: db.Database, settings: Settings, meaning: Meaning) -> W
         WishKind.READ_FILE: files.reader(database, settings, index_again),
         WishKind.CONVERT_FILE: conversions.converter(database, settings),
     }
-    return Worker(database, handlers, sweeps=[filestore.sweep(database, settings)], batch=1)
+    return Worker(
+        database, handlers, sweeps=[filestore.sweep(database, settings), mail_digest.sweep(database, settings)], batch=1
+    )
 
 
 def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
