@@ -278,7 +278,7 @@ def case_for(session: Session, asset: Asset, draft: Version) -> UrgentCase:
     case = open_case(session, asset.id)
     if case is None:
         raise NoCase()
-    old = session.get_one(Version, case.version_id)
+    old = service.find_version(session, asset, VersionState.PUBLISHED) or session.get_one(Version, case.version_id)
     same = (old.language, old.handling, old.nda) == (draft.language, draft.handling, draft.nda)
     files = sorted(service.files_of(session, old)) == sorted(service.files_of(session, draft))
     wording = passages.changes_only(old.title, draft.title, case.passages)
@@ -300,7 +300,8 @@ def published(session: Session, actor: Actor, version: Version) -> None:
         return
     case.fixed_version_id = version.id
     _end(session, actor, case, "corrected")
-    recalls.begin(session, actor, case.asset_id, case.version_id, _words(case), case.asset_id, case.id)
+    wrong = _last_wrong(session, case, version.number)
+    recalls.begin(session, actor, case.asset_id, wrong, _words(case), case.asset_id, case.id)
 
 
 def withdrawn(session: Session, actor: Actor, asset: Asset) -> None:
@@ -308,7 +309,16 @@ def withdrawn(session: Session, actor: Actor, asset: Asset) -> None:
     case = open_case(session, asset.id)
     if case is not None:
         _end(session, actor, case, "withdrawn")
-        recalls.begin(session, actor, asset.id, case.version_id, _words(case), None, case.id)
+        recalls.begin(session, actor, asset.id, _last_wrong(session, case), _words(case), None, case.id)
+
+
+def _last_wrong(session: Session, case: UrgentCase, before: int | None = None) -> int:
+    """The newest text that readers had, up to which uses count: the one that was reported, or a later one as wrong."""
+    had = (VersionState.PUBLISHED.value, VersionState.SUPERSEDED.value, VersionState.WITHDRAWN.value)
+    found = select(Version.id).where(Version.asset_id == case.asset_id, Version.state.in_(had))
+    if before is not None:
+        found = found.where(Version.number < before)
+    return session.scalar(found.order_by(Version.number.desc()).limit(1)) or case.version_id
 
 
 def dismiss(session: Session, actor: Actor, public_id: str, reason: str) -> UrgentCase:

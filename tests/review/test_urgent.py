@@ -9,7 +9,7 @@ from sqlalchemy import select
 from content import drafting, reading, service, submission
 from content.deals import Deal
 from content.kinds import Outcome, UseKind
-from content.models import Asset, Version
+from content.models import Asset, UseEvent, Version
 from content.service import Wording
 from kb import audit, clock, notices
 from kb.access import Party, Role
@@ -324,6 +324,20 @@ def test_an_ordinary_version_without_the_wrong_words_ends_the_case_too(make: Mak
     assert scene.case().state == "open"
     make.new_version(scene.asset, RIGHT)
     assert scene.case().state == "corrected"
+
+
+def test_a_later_text_that_is_as_wrong_is_what_the_fix_starts_from_and_its_users_are_told(make_any: Make) -> None:
+    scene = Scene(make_any)
+    scene.report()
+    later = make_any.new_version(scene.asset, TEXT.replace("one system", "two systems"))
+    event = make_any.use(scene.other, scene.asset, UseKind.COPY)
+    with scene.database.writing() as db:
+        db.get_one(UseEvent, event.id).version_id = later.id
+    with pytest.raises(urgent.OutOfScope):
+        scene.write(RIGHT)
+        scene.submit()
+    scene.correct(RIGHT.replace("one system", "two systems"))
+    assert [(line.used_by_id, line.versions) for line in scene.lines()] == [(scene.other.id, [later.number])]
 
 
 def test_a_withdrawal_ends_the_case_and_recalls(make: Make) -> None:
