@@ -181,7 +181,11 @@ def stand_in(session: Session, user_id: int, row: Round, step: Step) -> int | No
         person = users.find(session, deputy)
         if deputy in gone or person is None or person.deactivated_at is not None:
             continue
-        if not rounds.hindrance(session, users.actor_of(person), row, asset, version, step):
+        try:
+            hindered = rounds.hindrance(session, users.actor_of(person), row, asset, version, step)
+        except NotFound:  # not cleared for the asset's tier
+            continue
+        if not hindered:
             return deputy
     return None
 

@@ -101,6 +101,14 @@ def test_deputies_who_wrote_left_or_are_away_are_passed_over(make: Make) -> None
     assert scene.step().claimed_by_id == third.id
 
 
+def test_a_deputy_who_is_not_cleared_for_the_text_is_passed_over(make_any: Make) -> None:
+    scene = Scene(make_any, deputies=1)
+    low = make_any.user(Role.REVIEWER, parties=[Party.LEGAL], clearance=Tier.INTERNAL)
+    make_any.set_asset(scene.asset, tier=Tier.RESTRICTED.value)
+    scene.be_away(None, MONDAY.date(), low, scene.deputies[0])
+    assert scene.step().claimed_by_id == scene.deputies[0].id
+
+
 def test_with_no_deputy_left_the_coordinator_is_told(make_any: Make) -> None:
     scene = Scene(make_any, deputies=1)
     writer = scene.deputies[0]
