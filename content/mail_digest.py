@@ -1,76 +1,74 @@
 """Notices by mail: one digest of what is new and unread, as often as the person wants it; what is urgent goes at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from content import notice_words
 from content.notice_words import WITH_DAY, Line
-from kb import clock, language, mail, users
+from kb import clock, language, mail, outbox, users
 from kb.config import Settings
-from kb.db import Database
+from kb.db import Database, take_turn
 from kb.errors import N_
 from kb.mail import Mail, NotSent
 from kb.notices import Notice
+from kb.outbox import Handler, NotNow, Wish, WishKind
 from kb.users import Mails, User
 
 EVERY: Final[Mapping[Mails, timedelta]] = {Mails.HOURLY: timedelta(hours=1), Mails.DAILY: timedelta(days=1)}
 GATHER: Final = timedelta(minutes=5)
 """What came with it is in the same mail."""
 AGAIN: Final = timedelta(minutes=10)
+TOO_OLD: Final = timedelta(days=7)
 AT_ONCE: Final = frozenset({"review_urgent", "urgent", "urgent_late", "recall", "recall_late", "review_stuck"})
 MOST: Final = 50
 LOOK_EVERY: Final = timedelta(seconds=5)
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What one person is mailed, marked as mailed so that no other machine does."""
-
-    user_id: int
-    notice_ids: tuple[int, ...]
-    former: datetime | None
-    mail: Mail | None
-
-
 def sweep(database: Database, settings: Settings) -> Callable[[], None]:
-    """The worker's look at notices to be mailed; does nothing where no mail server is named."""
-    until: list[datetime] = []
+    """The worker's look at who is to be mailed; does nothing where no mail server is named."""
+    last: list[datetime] = []
 
     def look() -> None:
         now = clock.now()
-        if not mail.is_on(settings) or (until and now < until[0] <= now + AGAIN):
+        if not mail.is_on(settings) or (last and timedelta() <= now - last[0] < LOOK_EVERY):
             return
-        try:
-            send_due(database, settings)
-            until[:] = [now + LOOK_EVERY]
-        except NotSent as error:  # the server is away: nothing is lost, and it is asked again later
-            log.warning("mail.not_sent", reason=str(error)[:200])
-            until[:] = [now + AGAIN]
+        last[:] = [now]
+        wish_for_due(database)
 
     return look
 
 
-def send_due(database: Database, settings: Settings) -> int:
-    """Mail whoever is to be mailed now; answers how many mails went out. Raises NotSent where the server is away."""
+def wish_for_due(database: Database) -> int:
+    """Wish for a mail to whoever is to have one now, unless one is wished for; answers how many wishes."""
+    wished = select(Wish.id).where(Wish.kind == WishKind.MAIL_DIGEST.value, Wish.object_id == User.id).correlate(User)
+    due = select(User.id).where(_is_due(), ~wished.exists()).order_by(User.id).limit(MOST)
     with database.reading() as session:
-        due = session.scalars(select(User.id).where(_is_due()).order_by(User.id).limit(MOST)).all()
-    return sum(_send(database, settings, user_id) for user_id in due)
+        if session.scalar(due.limit(1)) is None:
+            return 0
+    with database.writing() as session:
+        take_turn(session, WishKind.MAIL_DIGEST.value)
+        people = session.scalars(due).all()
+        for user_id in people:
+            outbox.add(session, WishKind.MAIL_DIGEST, user_id)
+    return len(people)
 
 
-def _waiting() -> ColumnElement[bool]:
-    return and_(Notice.user_id == User.id, Notice.read_at.is_(None), Notice.mailed_at.is_(None))
+def _waiting(user_id: InstrumentedAttribute[int] | int) -> ColumnElement[bool]:
+    """What is unread, not mailed yet, and not so old that a mail would only surprise."""
+    fresh = Notice.at > clock.now() - TOO_OLD
+    return and_(Notice.user_id == user_id, Notice.read_at.is_(None), Notice.mailed_at.is_(None), fresh)
 
 
 def _is_due() -> ColumnElement[bool]:
     now = clock.now()
-    waits = select(Notice.id).where(_waiting()).correlate(User)
+    waits = select(Notice.id).where(_waiting(User.id)).correlate(User)
     gathered = waits.where(Notice.at <= now - GATHER).exists()
     turns = [
         and_(User.mails == rhythm.value, or_(User.mailed_at.is_(None), User.mailed_at <= now - span))
@@ -80,56 +78,38 @@ def _is_due() -> ColumnElement[bool]:
     return and_(User.deactivated_at.is_(None), or_(and_(gathered, or_(*turns)), at_once))
 
 
-def _send(database: Database, settings: Settings, user_id: int) -> bool:
-    taken = _take(database, settings, user_id)
-    if taken is None or taken.mail is None:
-        return False
+def sender(database: Database, settings: Settings) -> Handler:
+    """Mails these people what waits for them; one that died after sending sends once more rather than never."""
+
+    def send(user_ids: Sequence[int]) -> None:
+        for user_id in user_ids:
+            _send(database, settings, user_id)
+
+    return send
+
+
+def _send(database: Database, settings: Settings, user_id: int) -> None:
+    with database.reading() as session:
+        person = users.find(session, user_id)
+        if person is None or person.deactivated_at is not None or person.mails == Mails.NEVER.value:
+            return
+        newest = (Notice.at.desc(), Notice.id.desc())
+        rows = session.scalars(select(Notice).where(_waiting(user_id)).order_by(*newest).limit(MOST)).all()
+        lines = notice_words.lines_of(session, users.actor_of(person), rows)
+        made = _mail(settings, person, lines) if lines else None
+        ids = [row.id for row in rows]
     try:
-        mail.send(settings, taken.mail)
+        if made is not None:
+            mail.send(settings, made)
     except mail.Refused as error:
         log.warning("mail.refused", user=user_id, reason=str(error)[:200])
-        return False
-    except NotSent:
-        _give_back(database, taken)
-        raise
-    return True
-
-
-def _take(database: Database, settings: Settings, user_id: int) -> _Taken | None:
-    """Mark before sending: two machines never mail the same, and a mail that fails gives its notices back."""
+    except NotSent as error:  # the server is away: nothing is lost
+        log.warning("mail.not_sent", user=user_id, reason=str(error)[:200])
+        raise NotNow(AGAIN) from error
     with database.writing() as session:
-        person = session.get(User, user_id, with_for_update=True)
-        if person is None or session.scalar(select(User.id).where(User.id == user_id, _is_due())) is None:
-            return None
-        rows = session.scalars(
-            select(Notice)
-            .where(Notice.user_id == user_id, Notice.read_at.is_(None), Notice.mailed_at.is_(None))
-            .order_by(Notice.at.desc(), Notice.id.desc())
-            .limit(MOST)
-        ).all()
-        now, former = clock.now(), person.mailed_at
-        for row in rows:
-            row.mailed_at = now
-        whole = users.find(session, user_id)
-        assert whole is not None
-        lines = notice_words.lines_of(session, users.actor_of(whole), rows)
-        if lines:
-            person.mailed_at = now
-        session.flush()
-        made = _mail(settings, person, lines) if lines else None
-        return _Taken(user_id, tuple(row.id for row in rows), former, made)
-
-
-def _give_back(database: Database, taken: _Taken) -> None:
-    """As if it had not been tried."""
-    with database.writing() as session:
-        for notice_id in taken.notice_ids:
-            row = session.get(Notice, notice_id)
-            if row is not None:
-                row.mailed_at = None
-        person = session.get(User, taken.user_id)
-        if person is not None:
-            person.mailed_at = taken.former
+        session.execute(update(Notice).where(Notice.id.in_(ids)).values(mailed_at=clock.now()))
+        if made is not None:
+            session.execute(update(User).where(User.id == user_id).values(mailed_at=clock.now()))
 
 
 def _mail(settings: Settings, person: User, lines: Sequence[Line]) -> Mail:

@@ -159,6 +159,7 @@ def _converter(database: db.Database, settings: Settings, meaning: Meaning) -> W
     handlers = {
         WishKind.READ_FILE: files.reader(database, settings, index_again),
         WishKind.CONVERT_FILE: conversions.converter(database, settings),
+        WishKind.MAIL_DIGEST: mail_digest.sender(database, settings),
     }
     return Worker(
         database, handlers, sweeps=[filestore.sweep(database, settings), mail_digest.sweep(database, settings)], batch=1

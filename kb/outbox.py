@@ -25,10 +25,11 @@ class WishKind(StrEnum):
     EMBED_ASSET = "embed_asset"
     READ_FILE = "read_file"
     CONVERT_FILE = "convert_file"
+    MAIL_DIGEST = "mail_digest"
 
 
-PATIENT = frozenset({WishKind.EMBED_ASSET})
-"""What may wait for hours without anything being wrong: a large import takes a model its time."""
+PATIENT = frozenset({WishKind.EMBED_ASSET, WishKind.MAIL_DIGEST})
+"""What may wait for hours without harm to the service: a large import takes a model its time, a mail server may be away."""
 
 
 class Wish(Base):
@@ -157,7 +158,11 @@ def revive(session: Session) -> int:
 
 
 class NotNow(Exception):
-    """A handler's word that it cannot begin yet (a lock is held): tried again soon, not counted as a failure."""
+    """A handler's word that it cannot begin yet (a lock is held, a server is away): tried again, not counted as a failure."""
+
+    def __init__(self, after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__()
+        self.after = after
 
 
 def drain(database: Database, handlers: Mapping[WishKind, Handler], limit: int = BATCH) -> int:
@@ -186,9 +191,9 @@ def _claim(database: Database, handlers: Mapping[WishKind, Handler], limit: int)
 def _fulfil(database: Database, handler: Handler, claimed: Claimed) -> bool:
     try:
         handler(tuple(dict.fromkeys(claimed.object_ids)))
-    except NotNow:
+    except NotNow as not_now:
         with database.writing() as session:
-            postponed(session, claimed, clock.now() + timedelta(seconds=1))
+            postponed(session, claimed, clock.now() + not_now.after)
         return False
     except Exception as error:  # a handler may fail in any way; the row keeps the reason and is tried again
         with database.writing() as session:
