@@ -324,14 +324,15 @@ def _last_wrong(session: Session, case: UrgentCase, before: int | None = None) -
 def dismiss(session: Session, actor: Actor, public_id: str, reason: str) -> UrgentCase:
     """The text is right, or it hurts nobody: its readers have it back."""
     require(actor, Permission.EDIT)
-    case = session.scalar(
-        select(UrgentCase)
-        .join(Asset, Asset.id == UrgentCase.asset_id)
+    asset_id = session.scalar(
+        select(Asset.id)
+        .join(UrgentCase, UrgentCase.asset_id == Asset.id)
         .where(UrgentCase.public_id == public_id, editable_by(actor))
-        .with_for_update(of=UrgentCase)
+        .with_for_update(of=Asset)  # before the case, as publication does: only one of the two ends it
     )
-    if case is None:
+    if asset_id is None:
         raise NotFound()
+    case = session.scalars(select(UrgentCase).where(UrgentCase.public_id == public_id).with_for_update()).one()
     if not _may_end(actor):
         raise Forbidden()
     if case.state != "open":

@@ -1,5 +1,6 @@
 """The green channel: report, hold, the fast round of the passages alone, recall until everybody has answered."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +16,8 @@ from kb import audit, clock, notices
 from kb.access import Party, Role
 from kb.errors import Forbidden, Invalid, NotFound
 from kb.users import User
-from review import inbox, recalls, urgent
+from review import inbox, recalls, rounds, urgent
+from review.machine import Answer
 from review.models import Recall, RecallLine, Round, Step, UrgentCase
 from review.recalls import Given
 from tests.conftest import SignIn
@@ -315,6 +317,37 @@ def test_the_last_approval_corrects_tells_and_gives_it_back(make_any: Make) -> N
     assert "recall" not in scene.told(scene.manager)
     with scene.database.reading() as db:
         assert audit.verify(db).intact
+
+
+def test_a_dismissal_and_the_last_approval_at_once_end_it_once(make_any: Make) -> None:
+    """The approval comes while the dismissal is not committed yet: it waits, and finds the case over."""
+    scene, panel = Scene(make_any), make_any.panel()
+    scene.report()
+    scene.write(RIGHT)
+    version = scene.submit()
+    with scene.database.reading() as db:
+        found = db.scalars(select(Round).where(Round.version_id == version.id)).one()
+
+    def approve(party: Party) -> None:
+        with scene.database.writing() as db:
+            rounds.decide(db, make_any.actor(panel[party]), found.public_id, party, Answer.APPROVE, found.digest)
+
+    approve(Party.MARKETING)
+    approve(Party.SALES)
+    owner = make_any.actor(scene.owner)
+    with ThreadPoolExecutor(1) as pool:
+        with scene.database.writing() as db:
+            urgent.dismiss(db, owner, scene.case().public_id, "the list is right")
+            last = pool.submit(approve, Party.LEGAL)
+            wait([last], timeout=0.5)
+            assert not last.done()
+        last.result(timeout=20)
+    case = scene.case()
+    with scene.database.reading() as db:
+        entries = select(audit.AuditEntry.action).where(audit.AuditEntry.object_id == case.public_id)
+        assert sorted(db.scalars(entries)) == ["urgent.dismissed", "urgent.report"]
+        assert db.scalars(select(Recall)).all() == []
+    assert case.state == "dismissed"
 
 
 def test_an_ordinary_version_without_the_wrong_words_ends_the_case_too(make: Make) -> None:
