@@ -190,20 +190,35 @@ def _answers(session: Session, user_id: int | None, deal_id: int | None) -> int 
 
 
 def recall(session: Session, actor: Actor, reference: str, reason: str, replacement: str = "") -> Recall:
-    """Withdraw an asset, with its translations, and tell those who used it; `replacement` is another asset's id or empty."""
+    """Withdraw an asset, with its translations, and tell those who used any of them.
+
+    `replacement` is another asset's id or empty; it is named for the asset itself, in whose language it is.
+    """
     require(actor, Permission.PUBLISH)
     asset = service.get_editable(session, actor, reference)
     version = service.find_version(session, asset, VersionState.PUBLISHED)
     other = _replacement(session, actor, asset, replacement) if replacement.strip() else None
     case_id = session.scalar(select(UrgentCase.id).where(UrgentCase.asset_id == asset.id, UrgentCase.state == "open"))
-    publishing.withdraw(session, actor, asset, reason)  # raises where it has no reason or nothing is published
+    with_it = publishing.withdraw(session, actor, asset, reason)  # raises without a reason, or with nothing published
     assert version is not None
+    for public_id in with_it:
+        _recall_translation(session, actor, public_id, reason.strip()[:LONGEST])
     begun = session.scalar(select(Recall).where(Recall.case_id == case_id)) if case_id is not None else None
     if begun is not None:  # an urgent case was open: the withdrawal ended it, and has told them already
         begun.replacement_id = other
         session.flush()
         return begun
     return begin(session, actor, asset.id, version.id, reason.strip()[:LONGEST], other)
+
+
+def _recall_translation(session: Session, actor: Actor, public_id: str, reason: str) -> None:
+    """What went with its source was as wrong; where an urgent case of its own was open, its end has told them already."""
+    asset = session.scalars(select(Asset).where(Asset.public_id == public_id)).one()
+    version = service.find_version(session, asset, VersionState.WITHDRAWN)
+    assert version is not None
+    told = select(Recall.id).where(Recall.asset_id == asset.id, Recall.version_id == version.id)
+    if session.scalar(told) is None:
+        begin(session, actor, asset.id, version.id, reason, None)
 
 
 def _replacement(session: Session, actor: Actor, asset: Asset, reference: str) -> int:

@@ -436,6 +436,17 @@ def test_a_recall_is_open_until_every_open_deal_has_its_answer(make: Make) -> No
         assert (found.answered, found.missing, found.is_over) == (1, 0, True)
 
 
+def test_who_used_a_translation_that_went_with_its_source_is_told_too(make_any: Make) -> None:
+    scene = Scene(make_any)
+    other = make_any.asset("价格", "标准版每年 98,000 元。", language="zh", translation_of=scene.asset)
+    make_any.use(scene.other, other, UseKind.COPY)
+    recalled(scene)
+    with scene.database.reading() as db:
+        (line,) = recalls.list_mine(db, make_any.actor(scene.other))
+    assert (line.title, line.reason) == ("价格", "The price is wrong.")
+    assert "recall" in scene.told(scene.other)
+
+
 def test_after_a_day_the_manager_is_told_once_and_only_of_open_deals(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
