@@ -27,11 +27,10 @@ class PoDomain(Domain):  # type: ignore[misc]  # Flask-Babel carries no types
 
     def __init__(self) -> None:
         super().__init__(domain="messages")
-        self._chinese = _compiled(read_catalogue())
 
     def get_translations(self) -> NullTranslations:
         locale = get_locale()
-        return self._chinese if locale is not None and locale.language == "zh" else NullTranslations()
+        return chinese() if locale is not None and locale.language == "zh" else NullTranslations()
 
 
 def serve_catalogue(app: Flask) -> None:
@@ -47,13 +46,13 @@ def _compiled(catalogue: Catalog) -> Translations:
 
 
 @lru_cache(maxsize=1)
-def _chinese() -> Translations:
+def chinese() -> Translations:
     return _compiled(read_catalogue())
 
 
 def translator(code: str) -> Callable[[str], str]:
     """Translates outside of a request, such as for a mail; other languages than Chinese keep the words of the code."""
-    return _chinese().gettext if code == "zh_Hans" else str
+    return chinese().gettext if code == "zh_Hans" else str
 
 
 def choose() -> str:
