@@ -82,7 +82,10 @@ def _connected(settings: Settings) -> smtplib.SMTP:
 def _message(settings: Settings, mail: Mail) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = settings.mail_from, mail.to, _one_line(mail.subject)
-    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=parseaddr(settings.mail_from)[1].rpartition("@")[2])
+    message["Date"], message["Message-ID"] = (
+        formatdate(),
+        make_msgid(domain=parseaddr(settings.mail_from)[1].rpartition("@")[2]),
+    )
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
     return message
