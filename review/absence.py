@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from content.models import Asset, Version
@@ -14,7 +14,7 @@ from kb.access import SYSTEM, Actor, Permission, Role, require
 from kb.db import Database
 from kb.errors import N_, Conflict, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import away, rounds
+from review import away, profiles, rounds
 from review.machine import RoundState, StepState
 from review.models import Absence, Round, Step
 
@@ -37,7 +37,7 @@ class Colleague:
 
 @dataclass(frozen=True, slots=True)
 class AbsenceShown:
-    """From the beginning of the first day to the end of the last, in the company's time zone."""
+    """From the beginning of the first day to the end of the last, in that person's time zone."""
 
     public_id: str
     who: str
@@ -55,7 +55,7 @@ def put(session: Session, actor: Actor, first: date, last: date, emails: Sequenc
     """Be away from the first day to the last; deputies are asked in their order, each reviewing for a party of one's own."""
     require(actor, Permission.REVIEW)
     assert actor.user_id is not None
-    zone = rounds.calendar().zone
+    zone = profiles.get(session, actor.user_id).calendar.zone
     starts = datetime.combine(first, time.min, zone)
     ends = datetime.combine(last + timedelta(days=1), time.min, zone)
     if last < first or ends <= clock.now():
@@ -143,13 +143,13 @@ def list_shown(session: Session, actor: Actor) -> Sequence[AbsenceShown]:
         .order_by(Absence.starts_at, Absence.id)
     ).all()
     names = users.list_names(session, {one for row in rows for one in (row.user_id, *row.deputies)})
-    zone = rounds.calendar().zone
+    known = profiles.of(session, {row.user_id for row in rows})
     return [
         AbsenceShown(
             row.public_id,
             names.get(row.user_id, ""),
-            row.starts_at.astimezone(zone).date(),
-            row.ends_at.astimezone(zone).date() - timedelta(days=1),
+            row.starts_at.astimezone(known[row.user_id].calendar.zone).date(),
+            row.ends_at.astimezone(known[row.user_id].calendar.zone).date() - timedelta(days=1),
             tuple(names[one] for one in row.deputies if one in names),
             row.starts_at <= now,
             row.user_id == actor.user_id,
@@ -200,7 +200,7 @@ def begin(session: Session, row: Absence) -> int:
         select(Step)
         .join(Round, Round.id == Step.round_id)
         .where(
-            Step.claimed_by_id == row.user_id,
+            func.coalesce(Step.claimed_by_id, Step.offered_to_id) == row.user_id,
             Step.state == StepState.OPEN.value,
             Round.state == RoundState.OPEN.value,
         )
@@ -246,17 +246,20 @@ def _tell_of_unmanned(session: Session, absence: Absence) -> None:
 
 
 def _move(session: Session, absence: Absence, step: Step) -> None:
+    """To the first deputy who may; what was only offered is offered to another reviewer where no deputy is left."""
     found = session.get_one(Round, step.round_id)
+    was_taken = step.claimed_by_id is not None
     deputy = stand_in(session, absence.user_id, found, step)
-    step.claimed_by_id, step.claimed_at = deputy, clock.now() if deputy is not None else None
+    step.claimed_by_id, step.claimed_at = (deputy, clock.now()) if was_taken and deputy is not None else (None, None)
+    step.offered_to_id, step.offered_at = (deputy, clock.now()) if deputy is not None else (absence.user_id, None)
     session.flush()
     key = f"absence:{absence.id}:{step.id}"
+    to = deputy if deputy is not None else rounds.offer_again(session, found, step)
     if deputy is not None:
         notices.tell(session, deputy, "review", found.asset_id, key)
-    else:
-        for user_id in rounds.coordinators(session):
-            notices.tell(session, user_id, "review_unmanned", found.asset_id, key, party=step.party)
-    person = session.get(User, deputy) if deputy is not None else None
+    elif to is None or was_taken:
+        rounds.tell_unmanned(session, found, step, key)
+    person = session.get(User, to) if to is not None else None
     told = {"party": step.party, "to": person.public_id if person is not None else ""}
     audit.record(session, SYSTEM, "step.move", "round", found.public_id, **told)
 

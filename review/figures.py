@@ -65,7 +65,7 @@ def of(session: Session, actor: Actor, days: int = 90) -> Figures:
     require(actor, Permission.EDIT)
     since = clock.now() - timedelta(days=days)
     rows = session.execute(
-        select(Step.party, Step.state, Step.hours, Step.ended_at, Step.due_at, Round.begun_at, Asset.type)
+        select(Step, Round.begun_at, Asset.type)
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
         .where(Round.begun_at >= since, Step.ended_at.is_not(None), Step.state != StepState.OPEN.value)
@@ -75,9 +75,10 @@ def of(session: Session, actor: Actor, days: int = 90) -> Figures:
     ).all()
     taken: dict[tuple[Party, AssetType | None], list[tuple[float, bool]]] = defaultdict(list)
     for row in rows:
-        worked = hours.between(row.begun_at, row.ended_at, rounds.calendar()) / timedelta(hours=1)
+        step = row.Step
+        worked = hours.between(row.begun_at, step.ended_at, rounds.calendar_of(step)) / timedelta(hours=1)
         for kind in (None, AssetType(row.type)):
-            taken[Party(row.party), kind].append((worked, row.ended_at > row.due_at))
+            taken[Party(step.party), kind].append((worked, step.ended_at > step.due_at))
     cycles = tuple(
         Cycle(
             party,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from content import access_changes, comparing, drafting, publishing, service, taxonomy
@@ -46,6 +46,10 @@ class QueueRow:
     due_at: datetime
     begun_at: datetime
     hours: int
+    offered_to: str
+    """Whom it was offered to, where nobody has taken it."""
+    is_offered: bool
+    """Whether that is the reader."""
     claimed_by: str
     is_mine: bool
     is_own_work: bool
@@ -96,6 +100,8 @@ class StepShown:
     hours: int
     reviewers: int
     left: timedelta
+    offered_to: str
+    is_offered: bool
     claimed_by: str
     is_mine: bool
     verdicts: tuple[VerdictShown, ...]
@@ -211,10 +217,17 @@ def queue(
     state: StepState = StepState.OPEN,
     limit: int = PAGE,
     offset: int = 0,
+    *,
+    mine: bool = False,
 ) -> Queue:
-    """What waits, urgent first, then due first; `total` and `late` count all of it."""
+    """What waits, urgent first, then due first; `total` and `late` count all of it.
+
+    `mine`: what this person has taken, was offered, or what waits for anybody of their parties.
+    """
     require(actor, Permission.EDIT)
     statement = _rows(actor, party, state)
+    if mine:
+        statement = statement.where(_is_for(actor))
     order = (Round.case_id.is_(None), Step.due_at) if state is StepState.OPEN else (Step.ended_at.desc(),)
     rows = session.execute(statement.order_by(*order, Step.id).limit(limit).offset(offset)).all()
     counted = statement.with_only_columns(Step.id, Step.due_at).subquery()
@@ -222,7 +235,9 @@ def queue(
     late = 0
     if state is StepState.OPEN:
         late = session.scalar(select(func.count()).select_from(counted).where(counted.c.due_at < clock.now())) or 0
-    names = users.list_names(session, {row.Step.claimed_by_id for row in rows if row.Step.claimed_by_id})
+    names = users.list_names(
+        session, {one for row in rows for one in (row.Step.claimed_by_id, row.Step.offered_to_id) if one}
+    )
     editions = {one.number: one for one in policy.list_editions(session)}
     shown = [row.Round.id for row in rows]
     said = set(
@@ -265,12 +280,14 @@ def _row(
         step.due_at,
         one.begun_at,
         step.hours,
+        _offered_to(step, names),
+        _is_offered(step, actor),
         names.get(step.claimed_by_id or 0, ""),
         step.claimed_by_id is not None and step.claimed_by_id == actor.user_id,
         bool(row.own),
         step.former_version_id is not None,
         one.access_change_id is not None,
-        rounds.left(step.due_at),
+        rounds.left(step),
         one.digest,
         step.state == StepState.OPEN.value
         and Party(step.party) in actor.parties
@@ -283,11 +300,26 @@ def _row(
     )
 
 
+def _is_offered(step: Step, actor: Actor) -> bool:
+    return step.claimed_by_id is None and step.offered_to_id is not None and step.offered_to_id == actor.user_id
+
+
+def _offered_to(step: Step, names: Mapping[int, str]) -> str:
+    open_ = step.state == StepState.OPEN.value and step.claimed_by_id is None
+    return names.get(step.offered_to_id or 0, "") if open_ else ""
+
+
+def _is_for(actor: Actor) -> ColumnElement[bool]:
+    """What a person has taken or was offered, and what was offered to nobody."""
+    whose = func.coalesce(Step.claimed_by_id, Step.offered_to_id)
+    return or_(whose.is_(None), whose == (actor.user_id or 0))
+
+
 def waiting_for(session: Session, actor: Actor) -> int:
-    """How many open steps wait for this person's party, for the menu."""
+    """How many open steps wait for this person, for the menu: not what was offered to a colleague."""
     if not actor.may(Permission.REVIEW) or not actor.parties:
         return 0
-    statement = _decidable(actor, None).with_only_columns(func.count())
+    statement = _decidable(actor, None).where(_is_for(actor)).with_only_columns(func.count())
     return session.scalar(statement) or 0
 
 
@@ -303,11 +335,11 @@ def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, 
 
 
 def next_after(session: Session, actor: Actor, party: Party | None = None) -> tuple[str, Party] | None:
-    """The round and party that this person would look at next: urgent first, then due first."""
+    """The round and party that this person would look at next: urgent first, then what is theirs, then due first."""
     if not actor.may(Permission.REVIEW):
         return None
     found = session.execute(
-        _decidable(actor, party).order_by(Round.case_id.is_(None), Step.due_at, Step.id).limit(1)
+        _decidable(actor, party).order_by(Round.case_id.is_(None), ~_is_for(actor), Step.due_at, Step.id).limit(1)
     ).first()
     return (found.Round.public_id, Party(found.Step.party)) if found is not None else None
 
@@ -405,7 +437,8 @@ def _access(session: Session, asset: Asset) -> tuple[AccessFact, ...]:
 def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Version) -> tuple[StepShown, ...]:
     found = session.scalars(select(Step).where(Step.round_id == row.id).order_by(Step.party)).all()
     said = session.scalars(select(Verdict).where(Verdict.round_id == row.id).order_by(Verdict.id)).all()
-    people = {one.user_id for one in said} | {step.claimed_by_id for step in found if step.claimed_by_id}
+    people = {one.user_id for one in said}
+    people |= {one for step in found for one in (step.claimed_by_id, step.offered_to_id) if one}
     names = users.list_names(session, people)
     valid = rounds.valid_approvals(session, row)
     numbers = {
@@ -419,7 +452,9 @@ def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Ve
             step.due_at,
             step.hours,
             step.reviewers,
-            rounds.left(step.due_at),
+            rounds.left(step),
+            _offered_to(step, names),
+            _is_offered(step, actor),
             names.get(step.claimed_by_id or 0, ""),
             step.claimed_by_id is not None and step.claimed_by_id == actor.user_id,
             tuple(

@@ -147,7 +147,8 @@ class Step(Base):
     """One party's part of a round.
 
     `former_version_id` is what it approved last, where it is asked about a difference; `tell_at` the moment at which
-    somebody is told next that the clock runs, and `told_percent` how far it had run when that was done last.
+    somebody is told next that the clock runs, and `told_percent` how far it had run when that was done last. The clock counts
+    the working time of `zone` and `country`, those of whom it was offered to first; empty or none: the company's.
     """
 
     __tablename__ = "review_step"
@@ -174,6 +175,10 @@ class Step(Base):
     told_percent: Mapped[int] = mapped_column(default=0)
     tell_at: Mapped[datetime | None] = mapped_column(index=True)
     former_version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
+    zone: Mapped[str | None] = mapped_column(String(64))
+    country: Mapped[str | None] = mapped_column(String(8))
+    offered_to_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    offered_at: Mapped[datetime | None]
     claimed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
     claimed_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -328,3 +333,16 @@ class Absence(Base):
     moved_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class ReviewerProfile(Base):
+    """What somebody reviews, and when they work: no language or type means all, no zone or country the company's."""
+
+    __tablename__ = "reviewer_profile"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True)
+    languages: Mapped[list[str]] = mapped_column(JSON, default=list)
+    types: Mapped[list[str]] = mapped_column(JSON, default=list)
+    zone: Mapped[str] = mapped_column(String(64), default="")
+    country: Mapped[str] = mapped_column(String(8), default="")
+    changed_at: Mapped[datetime] = mapped_column(default=clock.now)

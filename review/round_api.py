@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field
 
+from content.kinds import AssetType
 from content.taxonomy import Label
 from kb.access import Party, Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
@@ -14,7 +15,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, NotFound
 from kb.web import Area, actor
-from review import absence, audit_sheet, checklist, figures, inbox, rounds
+from review import absence, audit_sheet, checklist, figures, inbox, profiles, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
 from review.machine import Answer, StepState
@@ -25,10 +26,11 @@ Long = Annotated[str, Field(max_length=rounds.LONGEST)]
 
 
 class QueueQuery(Strict):
-    """`state` is that of a party's step."""
+    """`state` is that of a party's step; `mine`: without what a colleague has taken or was offered."""
 
     party: Party | None = None
     state: StepState = StepState.OPEN
+    mine: bool = False
     limit: Annotated[int, Field(ge=1, le=200)] = inbox.PAGE
     offset: Annotated[int, Field(ge=0, le=100_000)] = 0
 
@@ -72,6 +74,7 @@ class ItemShown(Shown):
     digest: str
     bulk: bool
     urgent_until: datetime | None
+    offered_to: str
     claimed_by: str
     own_work: bool
 
@@ -107,6 +110,7 @@ class StepShown(Shown):
     state: str
     due_at: datetime
     reviewers: int
+    offered_to: str
     claimed_by: str
     hindrance: str
     to_tick: list[str]
@@ -187,6 +191,7 @@ def _item(row: QueueRow) -> ItemShown:
         digest=row.digest,
         bulk=row.is_for_bulk,
         urgent_until=row.urgent_until,
+        offered_to=row.offered_to,
         claimed_by=row.claimed_by,
         own_work=row.is_own_work,
     )
@@ -225,6 +230,7 @@ def _review(page: RoundPage) -> ReviewShown:
                 state=step.state.value,
                 due_at=step.due_at,
                 reviewers=step.reviewers,
+                offered_to=step.offered_to,
                 claimed_by=step.claimed_by,
                 hindrance=step.hindrance,
                 to_tick=[tick.value for tick in step.to_tick],
@@ -244,8 +250,82 @@ def _review(page: RoundPage) -> ReviewShown:
 def listed(query: QueueQuery) -> ReviewsShown:
     """What waits for the caller's parties, due first; coordinators and administrators see every party's."""
     with reading_session() as db:
-        found = inbox.queue(db, actor(), query.party, query.state, query.limit, query.offset)
+        found = inbox.queue(db, actor(), query.party, query.state, query.limit, query.offset, mine=query.mine)
     return ReviewsShown(items=[_item(row) for row in found.rows], total=found.total, late=found.late)
+
+
+class ProfileBody(Strict):
+    """No language or type means all; `zone` an IANA name, `country` an ISO code of two letters, empty for the company's."""
+
+    languages: Annotated[list[Literal["zh", "en"]], Field(max_length=len(profiles.LANGUAGES))] = []
+    types: Annotated[list[AssetType], Field(max_length=len(AssetType))] = []
+    zone: Annotated[str, Field(max_length=64)] = ""
+    country: Annotated[str, Field(max_length=8)] = ""
+
+
+class ReviewerShown(Shown):
+    """`load`: open items that they have taken or were offered."""
+
+    id: str
+    name: str
+    parties: list[str]
+    languages: list[str]
+    types: list[str]
+    zone: str
+    country: str
+    load: int
+    away: bool
+
+
+class ReviewersShown(Shown):
+    items: list[ReviewerShown]
+
+
+def _reviewers(db: Any) -> ReviewersShown:
+    return ReviewersShown(
+        items=[
+            ReviewerShown(
+                id=one.public_id,
+                name=one.name,
+                parties=[party.value for party in one.parties],
+                languages=sorted(one.profile.languages),
+                types=sorted(kind.value for kind in one.profile.types),
+                zone=one.profile.zone,
+                country=one.profile.country,
+                load=one.load,
+                away=one.is_away,
+            )
+            for one in profiles.list_reviewers(db, actor())
+        ]
+    )
+
+
+@area.get("/reviews/reviewers", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ReviewersShown), tags=["reviews"])
+def reviewers() -> ReviewersShown:
+    """Everybody who reviews: for which party, which texts, when, and how much waits for them."""
+    with reading_session() as db:
+        return _reviewers(db)
+
+
+@area.put("/reviews/reviewers/<public_id>", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ReviewersShown), tags=["reviews"])
+def put_reviewer(public_id: str, json: ProfileBody) -> Response:
+    """What somebody reviews and when they work: of oneself, or of anybody as coordinator or administrator."""
+
+    def act(db: Any) -> ReviewersShown:
+        profiles.put(
+            db,
+            actor(),
+            public_id,
+            languages=json.languages,
+            types=[kind.value for kind in json.types],
+            zone=json.zone,
+            country=json.country,
+        )
+        return _reviewers(db)
+
+    return write(act)
 
 
 class FiguresQuery(Strict):

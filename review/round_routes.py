@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from flask import flash, redirect, render_template, request
-from flask_babel import gettext, ngettext
+from flask_babel import get_locale, gettext, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from content import dealing
@@ -14,9 +14,10 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.web import Area, actor, done
-from review import absence, audit_sheet, checklist, figures, inbox, policy, rounds
+from review import absence, audit_sheet, calendars, checklist, figures, inbox, policy, profiles, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
+from review.profiles import Profile
 
 area = Area("rounds", __name__)
 
@@ -38,9 +39,14 @@ def queue() -> str:
     word = request.args.get("state", "open")
     state = StepState(word) if word in set(StepState) else StepState.OPEN
     offset = min(max(0, request.args.get("offset", 0, type=int)), 1_000_000)
+    mine = request.args.get("mine") == "1" and state is StepState.OPEN
     with reading_session() as db:
-        found = inbox.queue(db, actor(), party, state, inbox.PAGE, offset)
-    kept = {"party": party.value if party else None, "state": None if state is StepState.OPEN else state.value}
+        found = inbox.queue(db, actor(), party, state, inbox.PAGE, offset, mine=mine)
+    kept = {
+        "party": party.value if party else None,
+        "state": None if state is StepState.OPEN else state.value,
+        "mine": 1 if mine else None,
+    }
     links = {
         "previous": dealing.link("rounds.queue", offset=max(0, offset - inbox.PAGE), **kept) if offset else "",
         "next": dealing.link("rounds.queue", offset=offset + inbox.PAGE, **kept)
@@ -48,7 +54,9 @@ def queue() -> str:
         else "",
     }
     parties = inbox.parties_of(actor())
-    return render_template("review/queue.html", queue=found, party=party, state=state, links=links, parties=parties)
+    return render_template(
+        "review/queue.html", queue=found, party=party, state=state, links=links, parties=parties, mine=mine
+    )
 
 
 @area.get("/reviews/next", needs=Permission.REVIEW)
@@ -66,6 +74,61 @@ def figures_page() -> str:
     with reading_session() as db:
         found = figures.of(db, actor(), days if days in figures.PERIODS else 90)
     return render_template("review/figures.html", figures=found, periods=figures.PERIODS)
+
+
+# --- who reviews what, and when ---
+
+
+@area.get("/reviews/reviewers", needs=Permission.EDIT)
+def reviewers() -> str:
+    """Everybody who reviews: for which party, which texts, when, and how much waits for them."""
+    with reading_session() as db:
+        found = profiles.list_reviewers(db, actor())
+    return render_template("review/reviewers.html", reviewers=found, countries=_countries())
+
+
+@area.get("/reviews/reviewers/<public_id>", needs=Permission.EDIT)
+def reviewer(public_id: str) -> str:
+    return _reviewer(public_id)
+
+
+def _reviewer(public_id: str, wrong: str = "", given: Profile | None = None) -> str:
+    with reading_session() as db:
+        found = profiles.find(db, actor(), public_id)
+    if not found.may_change:
+        raise Forbidden()
+    return render_template(
+        "review/reviewer.html",
+        person=found,
+        profile=given or found.profile,
+        wrong=wrong,
+        languages=profiles.LANGUAGES,
+        types=list(AssetType),
+        zones=sorted(calendars.ZONES),
+        countries=_countries(),
+        company=calendars.company(),
+    )
+
+
+def _countries() -> Mapping[str, str]:
+    """Names by code, in the reader's language and its order."""
+    names = get_locale().territories
+    return dict(sorted(((code, names.get(code, code)) for code in calendars.COUNTRIES), key=lambda item: item[1]))
+
+
+@area.post("/reviews/reviewers/<public_id>", needs=Permission.EDIT)
+def change_reviewer(public_id: str) -> AnyResponse | tuple[str, int]:
+    languages, types = request.form.getlist("language"), request.form.getlist("type")
+    zone, country = request.form.get("zone", "").strip()[:64], request.form.get("country", "").strip()[:8]
+    try:
+        with writing() as db:
+            profiles.put(db, actor(), public_id, languages=languages, types=types, zone=zone, country=country)
+    except Invalid as refused:
+        kinds = frozenset(AssetType(word) for word in types if word in set(AssetType))
+        given = Profile(frozenset(languages), kinds, zone, country)
+        return _reviewer(public_id, gettext(refused.text), given), 422
+    done(gettext("Saved. New items go by it; clocks that run stay as they are."))
+    return redirect(dealing.link("rounds.reviewers"))
 
 
 # --- absence ---

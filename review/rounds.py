@@ -1,9 +1,8 @@
 """Rounds of review: begun with a submission, decided by all parties' verdicts on one digest, ended or taken back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -17,7 +16,7 @@ from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import away, checking, checklist, hours, machine, passages, policy
+from review import away, calendars, checking, checklist, hours, machine, offering, passages, policy
 from review import urgent as urgency
 from review.hours import Calendar
 from review.machine import Answer, RoundState, StepState
@@ -69,20 +68,6 @@ class StepOver(Conflict):
 
 class NotInBulk(Conflict):
     code, message = "not_in_bulk", N_("The policy wants this looked at by itself: open it.")
-
-
-class _Clock:
-    """The company's working time; set where the program is put together."""
-
-    calendar = Calendar(ZoneInfo("Asia/Shanghai"))
-
-
-def set_calendar(calendar: Calendar) -> None:
-    _Clock.calendar = calendar
-
-
-def calendar() -> Calendar:
-    return _Clock.calendar
 
 
 # --- who may ---
@@ -262,46 +247,109 @@ def begin(
     )
     session.add(row)
     session.flush()
-    for party, duty in sorted(duties.items()):
-        _begin_step(session, row, party, duty, in_force.difference_hours, case)
+    taken: set[int] = set()
+    for party in sorted(duties, key=lambda one: (len(people[one]), one)):  # who could do several is left to the others
+        step = _begin_step(session, row, party, duties[party], in_force.difference_hours, case)
+        _offer(session, row, step, asset, version, people[party] - taken or people[party])
+        taken |= {step.offered_to_id} if step.offered_to_id is not None else set()
         _ask(session, actor, asset, party)
-        _call(session, row, party, people[party])
+        _call(session, row, step, people[party])
     told = {"asset": asset.public_id, "version": version.number, "digest": version.digest, "policy": in_force.number}
     audit.record(session, actor, "round.begin", "round", row.public_id, parties=sorted(duties), **told)
     return row
 
 
-def _call(session: Session, row: Round, party: Party, people: set[int]) -> None:
-    """Tell the reviewers of a party who are there; where all are away, the coordinators."""
+def _call(session: Session, row: Round, step: Step, people: set[int]) -> None:
+    """Tell the one it is offered to; where it is urgent or several are to decide, all of the party who are there.
+
+    Where nobody is, the coordinators.
+    """
     there = people - away.which(session, people)
+    if step.offered_to_id is not None and row.case_id is None and step.reviewers == 1:
+        there = {step.offered_to_id}
     kind = "review_urgent" if row.case_id is not None else "review"
     for user_id in sorted(there):
-        notices.tell(session, user_id, kind, row.asset_id, f"review:{row.id}:{party.value}")
+        notices.tell(session, user_id, kind, row.asset_id, f"review:{row.id}:{step.party}")
     if not there:
-        for user_id in sorted(coordinators(session)):
-            notices.tell(session, user_id, "review_unmanned", row.asset_id, f"unmanned:{row.id}:{party.value}")
+        tell_unmanned(session, row, step, f"unmanned:{row.id}:{step.party}")
+
+
+def tell_unmanned(session: Session, row: Round, step: Step, key: str) -> None:
+    """Nobody is there who could: the coordinators look after it."""
+    for user_id in sorted(coordinators(session)):
+        notices.tell(session, user_id, "review_unmanned", row.asset_id, key, party=step.party)
 
 
 def _begin_step(
     session: Session, row: Round, party: Party, duty: Duty, difference_hours: int, case: UrgentCase | None
-) -> None:
-    """A party's part; of an urgent fix it is due no later than the 48 hours by the wall."""
+) -> Step:
+    """A party's part, by the company's working time until it is offered to somebody."""
     former = approved_last(session, row.asset_id, party)
     is_difference = row.access_change_id is not None or former is not None
-    allowed = min(duty.hours, difference_hours) if is_difference else duty.hours
-    due_at = hours.due(row.begun_at, allowed, _Clock.calendar)
-    session.add(
-        Step(
-            round_id=row.id,
-            party=party.value,
-            hours=allowed,
-            reviewers=duty.reviewers,
-            due_at=min(due_at, max(case.due_at, row.begun_at)) if case is not None else due_at,
-            tell_at=hours.due(row.begun_at, allowed * 0.75, _Clock.calendar),
-            former_version_id=former,
+    step = Step(
+        round_id=row.id,
+        party=party.value,
+        hours=min(duty.hours, difference_hours) if is_difference else duty.hours,
+        reviewers=duty.reviewers,
+        former_version_id=former,
+    )
+    _start_clock(row, step, case)
+    session.add(step)
+    session.flush()
+    return step
+
+
+def _start_clock(row: Round, step: Step, case: UrgentCase | None) -> None:
+    """By the step's working time; of an urgent fix it is due no later than the 48 hours by the wall."""
+    calendar = calendar_of(step)
+    due_at = hours.due(row.begun_at, step.hours, calendar)
+    step.due_at = min(due_at, max(case.due_at, row.begun_at)) if case is not None else due_at
+    step.tell_at = hours.due(row.begun_at, step.hours * 0.75, calendar)
+
+
+def calendar_of(step: Step) -> Calendar:
+    """Whose working time this step's clock counts."""
+    return calendars.of(step.zone or "", step.country or "")
+
+
+def _offer(session: Session, row: Round, step: Step, asset: Asset, version: Version, people: Collection[int]) -> None:
+    """Offer a new step; its clock counts the working time of whom it is offered to."""
+    wanted = offering.Wanted(version.language, AssetType(asset.type), row.begun_at, step.hours)
+    chosen = offering.choose(session, people, wanted)
+    if chosen is None:
+        return
+    step.offered_to_id, profile = chosen
+    step.offered_at = clock.now()
+    if step.reviewers == 1:
+        step.zone, step.country = profile.zone, profile.country
+    _start_clock(row, step, session.get(UrgentCase, row.case_id) if row.case_id is not None else None)
+    session.flush()
+
+
+def offer_again(session: Session, row: Round, step: Step, *, tells: bool = True) -> int | None:
+    """Offer an open step to somebody else, whose clock runs on; None where nobody is left, who is then everybody's."""
+    asset, version = session.get_one(Asset, row.asset_id), session.get_one(Version, row.version_id)
+    without = writers(session, version) if row.access_change_id is None else {row.begun_by_id or 0}
+    said = set(session.scalars(select(Verdict.user_id).where(Verdict.round_id == row.id)))
+    elsewhere = set(
+        session.scalars(
+            select(Step.offered_to_id).where(
+                Step.round_id == row.id,
+                Step.id != step.id,
+                Step.state == StepState.OPEN.value,
+                Step.offered_to_id.is_not(None),
+            )
         )
     )
+    people = able(session, asset, [Party(step.party)], without)[Party(step.party)] - said - {step.offered_to_id or 0}
+    wanted = offering.Wanted(version.language, AssetType(asset.type), row.begun_at, step.hours)
+    chosen = offering.choose(session, people - elsewhere or people, wanted)
+    step.offered_to_id, step.offered_at = (chosen[0], clock.now()) if chosen is not None else (None, None)
     session.flush()
+    if tells and step.offered_to_id is not None:
+        key = f"offered:{step.id}:{step.offered_to_id}"
+        notices.tell(session, step.offered_to_id, "review", row.asset_id, key)
+    return step.offered_to_id
 
 
 def approved_last(session: Session, asset_id: int, party: Party) -> int | None:
@@ -473,6 +521,7 @@ def _settle(session: Session, actor: Actor, row: Round, asset: Asset, version: V
         step.state, step.ended_at = state.value, clock.now()
     else:
         step.claimed_by_id = step.claimed_at = None  # whoever had it has spoken: another reviewer is wanted
+        offer_again(session, row, step)
     session.flush()
     states = session.scalars(select(Step.state).where(Step.round_id == row.id)).all()
     outcome = machine.round_after([StepState(word) for word in states])
@@ -573,6 +622,8 @@ def release(session: Session, actor: Actor, public_id: str, party: Party) -> Ste
         raise Conflict(N_("Nobody has taken it."), code="not_claimed")
     if step.claimed_by_id != actor.user_id and not actor.roles & {Role.COORDINATOR, Role.ADMIN}:
         raise Forbidden()
+    if step.offered_to_id == step.claimed_by_id:
+        step.offered_to_id = step.offered_at = None  # whoever gives it back is not offered it any more
     step.claimed_by_id = step.claimed_at = None
     session.flush()
     audit.record(session, actor, "step.release", "round", row.public_id, party=party.value)
@@ -659,9 +710,9 @@ def resolve(session: Session, actor: Actor, public_id: str, comment_id: str) -> 
     return found
 
 
-def left(due_at: datetime) -> timedelta:
-    """Working time until then; negative where it is over."""
-    now = clock.now()
-    if due_at >= now:
-        return hours.between(now, due_at, _Clock.calendar)
-    return -hours.between(due_at, now, _Clock.calendar)
+def left(step: Step) -> timedelta:
+    """Working time until it is due; negative where it is over."""
+    now, calendar = clock.now(), calendar_of(step)
+    if step.due_at >= now:
+        return hours.between(now, step.due_at, calendar)
+    return -hours.between(step.due_at, now, calendar)

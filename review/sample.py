@@ -16,9 +16,9 @@ from kb import clock, users
 from kb.access import Actor, Party
 from kb.config import Settings
 from kb.db import Database
-from review import recalls, registers, rounds, urgent
+from review import profiles, recalls, registers, rounds, urgent
 from review.machine import Answer, RoundState
-from review.models import Evidence, Recall, RecallLine, ReferencePermission, Round, UrgentCase
+from review.models import Evidence, Recall, RecallLine, ReferencePermission, ReviewerProfile, Round, UrgentCase
 from review.recalls import Given
 from review.registers import EvidenceFields, EvidenceKind, Part, PermissionFields
 
@@ -39,6 +39,15 @@ def load(database: Database, actor: Actor) -> None:
         for entry in found["permissions"]:
             if entry["customer"] not in customers:
                 _permission(session, actor, entry)
+        for entry in found["reviewers"]:
+            _reviewer(session, actor, entry)
+
+
+def _reviewer(session: Session, actor: Actor, entry: Entry) -> None:
+    person = users.get_by_email(session, entry["email"])
+    if session.get(ReviewerProfile, person.id) is None:
+        said = {name: entry[name] for name in ("languages", "types", "zone", "country") if name in entry}
+        profiles.put(session, actor, person.public_id, **said)
 
 
 def decide(database: Database, settings: Settings) -> None:

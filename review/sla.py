@@ -4,15 +4,16 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from content.models import Asset, Version
 from kb import audit, clock, notices
 from kb.access import SYSTEM, Party, Role
 from kb.db import Database
-from kb.users import UserParty, UserRole
-from review import away, hours, rounds
+from kb.users import User, UserParty, UserRole
+from review import away, hours, profiles, rounds
+from review.hours import Calendar
 from review.machine import RoundState, StepState
 from review.models import Round, Step
 
@@ -33,6 +34,7 @@ def sweep(database: Database) -> Callable[[], None]:
         last[:] = [now]
         tell_due(database)
         return_idle(database)
+        offer_again(database)
 
     return look
 
@@ -62,9 +64,11 @@ def _tell(database: Database, step_id: int) -> bool:
         later = next((percent for percent, _ in LEVELS if percent > level), None)
         step.told_percent = level
         step.tell_at = (
-            hours.due(row.begun_at, step.hours * later / 100, rounds.calendar()) if later is not None else None
+            hours.due(row.begun_at, step.hours * later / 100, rounds.calendar_of(step)) if later is not None else None
         )
         people = _people(session, row, step, level)
+        if step.claimed_by_id is None:
+            step.offered_to_id = step.offered_at = None  # whoever it was offered to did not take it: it is everybody's
         for user_id in sorted(people):
             notices.tell(session, user_id, kind, row.asset_id, f"{kind}:{step.id}", party=step.party)
         session.flush()
@@ -95,31 +99,74 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
 
 
 def return_idle(database: Database) -> int:
-    """Items that somebody took and left lying for eight working hours are everybody's again."""
+    """Items that somebody took and left lying for eight of their working hours are everybody's again."""
     now = clock.now()
     with database.reading() as session:
         taken = session.execute(
-            select(Step.id, Step.claimed_at).where(Step.claimed_by_id.is_not(None), Step.state == StepState.OPEN.value)
+            select(Step.id, Step.claimed_at, Step.claimed_by_id).where(
+                Step.claimed_by_id.is_not(None), Step.state == StepState.OPEN.value
+            )
         ).all()
-    idle = [
-        row.id
-        for row in taken
-        if row.claimed_at is not None
-        and hours.between(row.claimed_at, now, rounds.calendar()) >= timedelta(hours=IDLE_HOURS)
-    ]
+        known = profiles.of(session, {row.claimed_by_id for row in taken})
+    idle = [row.id for row in taken if _is_idle(row.claimed_at, now, known[row.claimed_by_id].calendar)]
     for step_id in idle[:AT_ONCE]:
         _return(database, step_id, now)
     return len(idle)
 
 
+def _is_idle(since: datetime | None, now: datetime, calendar: Calendar) -> bool:
+    return since is not None and hours.between(since, now, calendar) >= timedelta(hours=IDLE_HOURS)
+
+
 def _return(database: Database, step_id: int, now: datetime) -> None:
     with database.writing() as session:
         step = session.get_one(Step, step_id, with_for_update=True)
-        if step.claimed_at is None or step.state != StepState.OPEN.value:
+        if step.state != StepState.OPEN.value:
             return
-        if hours.between(step.claimed_at, now, rounds.calendar()) < timedelta(hours=IDLE_HOURS):
+        if not _is_idle(step.claimed_at, now, profiles.get(session, step.claimed_by_id).calendar):
             return
-        step.claimed_by_id = step.claimed_at = None
+        step.claimed_by_id = step.claimed_at = step.offered_to_id = step.offered_at = None
         session.flush()
         row = session.get_one(Round, step.round_id)
         audit.record(session, SYSTEM, "step.return", "round", row.public_id, party=step.party)
+
+
+def offer_again(database: Database) -> int:
+    """What was offered to somebody who has left, or left the party, goes to somebody else."""
+    with database.reading() as session:
+        lost = session.scalars(_lost().order_by(Step.due_at).limit(AT_ONCE)).all()
+    for step_id in lost:
+        with database.writing() as session:
+            step = session.get_one(Step, step_id, with_for_update=True)
+            if session.scalar(_lost().where(Step.id == step_id)) is None:
+                continue
+            row = session.get_one(Round, step.round_id)
+            if rounds.offer_again(session, row, step) is None:
+                rounds.tell_unmanned(session, row, step, f"unmanned:{row.id}:{step.party}")
+    return len(lost)
+
+
+def _lost() -> Select[int]:
+    still = (
+        select(User.id)
+        .join(UserParty, UserParty.user_id == User.id)
+        .join(UserRole, UserRole.user_id == User.id)
+        .where(
+            User.id == Step.offered_to_id,
+            UserParty.party == Step.party,
+            UserRole.role == Role.REVIEWER.value,
+            User.deactivated_at.is_(None),
+        )
+        .exists()
+    )
+    return (
+        select(Step.id)
+        .join(Round, Round.id == Step.round_id)
+        .where(
+            Step.offered_to_id.is_not(None),
+            Step.claimed_by_id.is_(None),
+            Step.state == StepState.OPEN.value,
+            Round.state == RoundState.OPEN.value,
+            ~still,
+        )
+    )

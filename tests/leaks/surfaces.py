@@ -254,6 +254,12 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "rounds_api.absences", Kind.NO_ASSET, Permission.EDIT),
     Surface("POST", "rounds_api.be_absent", Kind.NO_ASSET, Permission.REVIEW, audit=1),
     Surface("POST", "rounds_api.cancel_absence", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    # tests/review/test_offering.py walks who changes whose
+    Surface("GET", "rounds.reviewers", Kind.NO_ASSET, Permission.EDIT),
+    Surface("GET", "rounds.reviewer", Kind.NO_ASSET, Permission.EDIT),
+    Surface("POST", "rounds.change_reviewer", Kind.NO_ASSET, Permission.EDIT, audit=1),
+    Surface("GET", "rounds_api.reviewers", Kind.NO_ASSET, Permission.EDIT),
+    Surface("PUT", "rounds_api.put_reviewer", Kind.NO_ASSET, Permission.EDIT, audit=1),
     Surface("GET", "rounds.figures_page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds_api.figures_shown", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "rounds.policy_page", Kind.NO_ASSET, Permission.EDIT),
