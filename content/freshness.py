@@ -22,6 +22,8 @@ UNVERIFIED_FOR: Final = timedelta(days=90)
 UNUSED_FOR: Final = timedelta(days=180)
 REMIND_BEFORE: Final = timedelta(days=7)
 REMIND_EVERY: Final = timedelta(hours=1)
+TOLD_ELSEWHERE: Final = frozenset({"second_look"})
+"""Doubts of which the owners hear by another notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +204,9 @@ def _causes(
         found.append(("behind", f"behind:{asset.id}:{version.number}", ""))
     if asset.expires_at is not None and now < asset.expires_at <= now + reading.EXPIRES_SOON:
         found.append(("expires", f"expires:{asset.id}:{asset.expires_at:%Y%m%d}", asset.expires_at.isoformat()))
-    found += [("doubt", f"doubt:{asset.id}:{cause}:{_short(about)}", about) for cause, about in doubts]
+    found += [
+        ("doubt", f"doubt:{asset.id}:{cause}:{_short(about)}", about)
+        for cause, about in doubts
+        if cause not in TOLD_ELSEWHERE
+    ]
     return found

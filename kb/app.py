@@ -56,7 +56,7 @@ from kb import account, api, clock, db, health, idempotency, language, login, ma
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
-from review import absence, calendars, inbox, recalls, registers, rounds, sla, urgent
+from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
@@ -114,7 +114,7 @@ def open_service(settings: Settings) -> Service:
     desk = rounds.Desk()
     submission.set_reviewing(desk)
     access_changes.set_reviewing(desk)
-    publishing.set_after(urgent.published, urgent.withdrawn)
+    publishing.set_after(second_look.published, second_look.withdrawn)
     calendars.set_company(Calendar(settings.zone))
     filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
     engine = WhooshEngine(settings.index_dir)

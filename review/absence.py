@@ -14,7 +14,7 @@ from kb.access import SYSTEM, Actor, Permission, Role, require
 from kb.db import Database
 from kb.errors import N_, Conflict, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import away, profiles, rounds
+from review import away, beginning, panel, profiles, rounds
 from review.machine import RoundState, StepState
 from review.models import Absence, Round, Step
 
@@ -240,7 +240,7 @@ def _tell_of_unmanned(session: Session, absence: Absence) -> None:
             .limit(AT_ONCE)
         ).all()
         for step in waiting:
-            for user_id in sorted(rounds.coordinators(session)):
+            for user_id in sorted(panel.coordinators(session)):
                 key = f"absence:{absence.id}:{step.id}"
                 notices.tell(session, user_id, "review_unmanned", step.asset_id, key, party=party)
 
@@ -254,11 +254,11 @@ def _move(session: Session, absence: Absence, step: Step) -> None:
     step.offered_to_id, step.offered_at = (deputy, clock.now()) if deputy is not None else (absence.user_id, None)
     session.flush()
     key = f"absence:{absence.id}:{step.id}"
-    to = deputy if deputy is not None else rounds.offer_again(session, found, step)
+    to = deputy if deputy is not None else beginning.offer_again(session, found, step)
     if deputy is not None:
         notices.tell(session, deputy, "review", found.asset_id, key)
     elif to is None or was_taken:
-        rounds.tell_unmanned(session, found, step, key)
+        beginning.tell_unmanned(session, found, step, key)
     person = session.get(User, to) if to is not None else None
     told = {"party": step.party, "to": person.public_id if person is not None else ""}
     audit.record(session, SYSTEM, "step.move", "round", found.public_id, **told)

@@ -15,7 +15,7 @@ from kb import users
 from kb.access import Actor, Party, Permission, require
 from kb.audit import AuditEntry
 from kb.errors import NotFound
-from review import rounds
+from review import panel
 from review.machine import Answer, RoundState
 from review.models import Evidence, Round, Verdict, Waiver
 
@@ -39,6 +39,7 @@ class Said:
 class RoundLine:
     state: RoundState
     is_access: bool
+    is_second_look: bool
     policy_number: int
     digest: str
     begun_by: str
@@ -114,7 +115,7 @@ def get(session: Session, actor: Actor, reference: str) -> Sheet:
     asset = session.scalar(
         select(Asset)
         .outerjoin(Round, Round.asset_id == Asset.id)
-        .where(drafting.is_reference(reference), rounds.sees(actor))
+        .where(drafting.is_reference(reference), panel.sees(actor))
         .limit(1)
     )
     if asset is None:
@@ -184,6 +185,7 @@ def _round(row: Round, verdicts: Sequence[Verdict], names: Mapping[int, str]) ->
     return RoundLine(
         RoundState(row.state),
         row.access_change_id is not None,
+        row.follows_id is not None,
         row.policy_number,
         row.digest,
         names.get(row.begun_by_id or 0, ""),

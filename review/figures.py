@@ -14,7 +14,7 @@ from content.kinds import AssetType
 from content.models import Asset
 from kb import clock
 from kb.access import Actor, Party, Permission, require
-from review import hours, rounds
+from review import beginning, hours, panel
 from review.machine import RoundState, StepState
 from review.models import Round, Step
 
@@ -69,14 +69,14 @@ def of(session: Session, actor: Actor, days: int = 90) -> Figures:
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
         .where(Round.begun_at >= since, Step.ended_at.is_not(None), Step.state != StepState.OPEN.value)
-        .where(rounds.sees(actor))
+        .where(panel.sees(actor))
         .order_by(Step.ended_at.desc())
         .limit(MOST)
     ).all()
     taken: dict[tuple[Party, AssetType | None], list[tuple[float, bool]]] = defaultdict(list)
     for row in rows:
         step = row.Step
-        worked = hours.between(row.begun_at, step.ended_at, rounds.calendar_of(step)) / timedelta(hours=1)
+        worked = hours.between(row.begun_at, step.ended_at, beginning.calendar_of(step)) / timedelta(hours=1)
         for kind in (None, AssetType(row.type)):
             taken[Party(step.party), kind].append((worked, step.ended_at > step.due_at))
     cycles = tuple(
@@ -108,7 +108,12 @@ def _rounds_needed(session: Session, actor: Actor, days: int) -> list[int]:
     rows = session.execute(
         select(Round.asset_id, Round.state, Round.ended_at)
         .join(Asset, Asset.id == Round.asset_id)
-        .where(Round.access_change_id.is_(None), Round.state != RoundState.OPEN.value, rounds.sees(actor))
+        .where(
+            Round.access_change_id.is_(None),
+            Round.follows_id.is_(None),
+            Round.state != RoundState.OPEN.value,
+            panel.sees(actor),
+        )
         .order_by(Round.asset_id, Round.id)
     ).all()
     since, needed = clock.now() - timedelta(days=days), []
@@ -128,7 +133,7 @@ def _waiting(session: Session, actor: Actor) -> tuple[Mapping[Party, int], Mappi
         select(Step.party, Step.due_at)
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
-        .where(Step.state == StepState.OPEN.value, Round.state == RoundState.OPEN.value, rounds.sees(actor))
+        .where(Step.state == StepState.OPEN.value, Round.state == RoundState.OPEN.value, panel.sees(actor))
     ).all()
     now = clock.now()
     waiting, late = dict.fromkeys(Party, 0), dict.fromkeys(Party, 0)

@@ -41,6 +41,11 @@ class Calendar:
             return day.weekday() < 5
         return bool(_country(self.country, day.year).is_working_day(day))
 
+    @property
+    def hours_a_day(self) -> float:
+        """Working hours of a day on which no clocks change."""
+        return sum((end.hour - start.hour) + (end.minute - start.minute) / 60 for start, end in self.spans)
+
     def stretches(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Working stretches from that moment on, as moments in UTC."""
         first = start.astimezone(self.zone).date()

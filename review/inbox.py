@@ -17,7 +17,7 @@ from content.taxonomy import Label
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
-from review import checking, checklist, policy, rounds, urgent
+from review import beginning, checking, checklist, panel, policy, rounds, urgent
 from review.checking import Checked
 from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, UrgentCase, Verdict
@@ -55,6 +55,8 @@ class QueueRow:
     is_own_work: bool
     is_difference: bool
     is_access: bool
+    is_second_look: bool
+    """Whether readers have it already: an urgent fix that went live while this party was off duty."""
     left: timedelta
     digest: str
     is_for_bulk: bool
@@ -159,6 +161,9 @@ class RoundPage:
     policy_number: int
     publishes: bool
     is_access: bool
+    is_second_look: bool
+    afterwards: tuple[Party, ...]
+    """Parties that look at an urgent fix once it is live."""
     urgent: CaseShown | None
     """The case it corrects, with its clock by the wall."""
     access: tuple[AccessFact, ...]
@@ -185,12 +190,12 @@ class RoundPage:
 
 def _rows(actor: Actor, party: Party | None, state: StepState) -> Select[Step, Round, Asset, Version, bool, datetime]:
     statement = (
-        select(Step, Round, Asset, Version, rounds.is_own_work(actor).label("own"), UrgentCase.due_at.label("wall"))
+        select(Step, Round, Asset, Version, panel.is_own_work(actor).label("own"), UrgentCase.due_at.label("wall"))
         .join(Round, Round.id == Step.round_id)
         .join(Asset, Asset.id == Round.asset_id)
         .join(Version, Version.id == Round.version_id)
         .outerjoin(UrgentCase, UrgentCase.id == Round.case_id)
-        .where(Step.state == state.value, rounds.sees(actor))
+        .where(Step.state == state.value, panel.sees(actor))
     )
     if state is StepState.OPEN:
         statement = statement.where(Round.state == RoundState.OPEN.value)
@@ -287,7 +292,8 @@ def _row(
         bool(row.own),
         step.former_version_id is not None,
         one.access_change_id is not None,
-        rounds.left(step),
+        one.follows_id is not None,
+        beginning.left(step),
         one.digest,
         step.state == StepState.OPEN.value
         and Party(step.party) in actor.parties
@@ -328,7 +334,7 @@ def _decidable(actor: Actor, party: Party | None) -> Select[Step, Round, Asset, 
     said = select(Verdict.round_id).where(Verdict.user_id == (actor.user_id or 0))
     return _rows(actor, party, StepState.OPEN).where(
         Round.id.not_in(said),
-        ~rounds.is_own_work(actor),
+        ~panel.is_own_work(actor),
         or_(Step.claimed_by_id.is_(None), Step.claimed_by_id == actor.user_id),
         Step.party.in_([one.value for one in actor.parties]),
     )
@@ -350,7 +356,7 @@ def newest_of(session: Session, actor: Actor, reference: str) -> str:
     found = session.scalar(
         select(Round.public_id)
         .join(Asset, Asset.id == Round.asset_id)
-        .where(drafting.is_reference(reference), rounds.sees(actor))
+        .where(drafting.is_reference(reference), panel.sees(actor))
         .order_by(Round.id.desc())
         .limit(1)
     )
@@ -367,13 +373,13 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         select(Round, Asset, Version)
         .join(Asset, Asset.id == Round.asset_id)
         .join(Version, Version.id == Round.version_id)
-        .where(Round.public_id == public_id, rounds.sees(actor))
+        .where(Round.public_id == public_id, panel.sees(actor))
     ).first()
     if found is None:
         raise NotFound()
     row, asset, version = found.Round, found.Asset, found.Version
     kept = session.get(Rendered, version.rendering_digest)
-    wrote = rounds.writers(session, version)
+    wrote = panel.writers(session, version)
     people = wrote | ({row.begun_by_id} if row.begun_by_id else set())
     names = users.list_names(session, people)
     steps = _steps(session, actor, row, asset, version)
@@ -394,6 +400,8 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         row.policy_number,
         row.publishes,
         row.access_change_id is not None,
+        row.follows_id is not None,
+        tuple(Party(word) for word in row.afterwards or ()),
         urgent.of_round(session, actor, row.case_id),
         _access(session, asset) if row.access_change_id is not None and row.state == RoundState.OPEN.value else (),
         names.get(row.begun_by_id or 0, ""),
@@ -452,7 +460,7 @@ def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Ve
             step.due_at,
             step.hours,
             step.reviewers,
-            rounds.left(step),
+            beginning.left(step),
             _offered_to(step, names),
             _is_offered(step, actor),
             names.get(step.claimed_by_id or 0, ""),

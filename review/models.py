@@ -113,7 +113,11 @@ class PolicyEdition(Base):
 
 
 class Round(Base):
-    """One review of one version by all parties the policy asks for; with `access_change_id`, of who may read it alone."""
+    """One review of one version by all parties the policy asks for; with `access_change_id`, of who may read it alone.
+
+    `afterwards` are parties that were off duty when an urgent fix was submitted: once it is live they look again in a
+    round of their own, which `follows_id` ties to the first.
+    """
 
     __tablename__ = "review_round"
     __table_args__ = (
@@ -123,9 +127,10 @@ class Round(Base):
             "uq_review_round_one_text",
             "version_id",
             unique=True,
-            sqlite_where=sql("access_change_id IS NULL"),
-            postgresql_where=sql("access_change_id IS NULL"),
+            sqlite_where=sql("access_change_id IS NULL AND follows_id IS NULL"),
+            postgresql_where=sql("access_change_id IS NULL AND follows_id IS NULL"),
         ),
+        Index("uq_review_round_follows_id", "follows_id", unique=True),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -138,6 +143,8 @@ class Round(Base):
     state: Mapped[str] = mapped_column(String(20), default="open", index=True)
     publishes: Mapped[bool] = mapped_column(default=False)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("urgent_case.id"), index=True)
+    afterwards: Mapped[list[str] | None] = mapped_column(JSON)
+    follows_id: Mapped[int | None] = mapped_column(ForeignKey("review_round.id"))
     begun_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     begun_at: Mapped[datetime] = mapped_column(default=clock.now)
     ended_at: Mapped[datetime | None]

@@ -2,15 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from content.kinds import AssetType
+from kb import clock
 from review import away, hours, profiles
 from review.models import Step
 from review.profiles import Profile
+
+LEAST: Final = timedelta(hours=1)
+"""Working time in which somebody can decide an urgent fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,14 @@ def choose(session: Session, people: Collection[int], wanted: Wanted) -> tuple[i
 
     best = min(there, key=place)
     return best, known[best]
+
+
+def count_on_duty(session: Session, people: Collection[int], until: datetime) -> int:
+    """How many of them are there and have at least one hour of working time before that moment."""
+    known, gone, now = profiles.of(session, people), away.which(session, people, until), clock.now()
+    calendars = {one.calendar for one in known.values()}
+    working = {one for one in calendars if hours.between(now, until, one) >= LEAST}
+    return sum(one not in gone and known[one].calendar in working for one in people)
 
 
 def _last_offers(session: Session, people: Collection[int]) -> dict[int, int]:

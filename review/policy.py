@@ -77,6 +77,11 @@ def in_force(session: Session) -> Policy:
     return _read(row.number, row.table, by, row.at)
 
 
+def by_number(session: Session, number: int) -> Policy:
+    """The edition of that number; what ships for 0."""
+    return next(one for one in list_editions(session) if one.number == number)
+
+
 def list_editions(session: Session) -> Sequence[Policy]:
     """All editions, newest first; what ships is the last."""
     rows = session.scalars(select(PolicyEdition).order_by(PolicyEdition.number.desc())).all()

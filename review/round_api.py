@@ -77,6 +77,7 @@ class ItemShown(Shown):
     offered_to: str
     claimed_by: str
     own_work: bool
+    second_look: bool
 
 
 class ReviewsShown(Shown):
@@ -137,7 +138,10 @@ class AccessShown(Shown):
 
 
 class ReviewShown(Shown):
-    """A round: `digest` is what a verdict names; `access` says what an access-only round would change."""
+    """A round: `digest` is what a verdict names; `access` says what an access-only round would change.
+
+    `afterwards` are parties that look at an urgent fix once it is live, in a round that has `second_look`.
+    """
 
     id: str
     asset: str
@@ -147,6 +151,8 @@ class ReviewShown(Shown):
     digest: str
     policy: int
     access_only: bool
+    second_look: bool
+    afterwards: list[str]
     access: list[AccessShown]
     begun_at: datetime
     ended_at: datetime | None
@@ -194,6 +200,7 @@ def _item(row: QueueRow) -> ItemShown:
         offered_to=row.offered_to,
         claimed_by=row.claimed_by,
         own_work=row.is_own_work,
+        second_look=row.is_second_look,
     )
 
 
@@ -220,6 +227,8 @@ def _review(page: RoundPage) -> ReviewShown:
         digest=page.digest,
         policy=page.policy_number,
         access_only=page.is_access,
+        second_look=page.is_second_look,
+        afterwards=[party.value for party in page.afterwards],
         access=[AccessShown(what=one.what, before=_plain(one.before), after=_plain(one.after)) for one in page.access],
         begun_at=page.begun_at,
         ended_at=page.ended_at,

@@ -12,7 +12,7 @@ from kb import audit, clock, notices
 from kb.access import SYSTEM, Party, Role
 from kb.db import Database
 from kb.users import User, UserParty, UserRole
-from review import away, hours, profiles, rounds
+from review import away, beginning, hours, panel, profiles
 from review.hours import Calendar
 from review.machine import RoundState, StepState
 from review.models import Round, Step
@@ -64,7 +64,9 @@ def _tell(database: Database, step_id: int) -> bool:
         later = next((percent for percent, _ in LEVELS if percent > level), None)
         step.told_percent = level
         step.tell_at = (
-            hours.due(row.begun_at, step.hours * later / 100, rounds.calendar_of(step)) if later is not None else None
+            hours.due(row.begun_at, step.hours * later / 100, beginning.calendar_of(step))
+            if later is not None
+            else None
         )
         people = _people(session, row, step, level)
         if step.claimed_by_id is None:
@@ -80,9 +82,7 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
     """At 75 per cent whoever has it, else the party's reviewers; at 100 its leads; at 150 the coordinators."""
     party = Party(step.party)
     asset = session.get_one(Asset, row.asset_id)
-    able = rounds.able(session, asset, [party], rounds.writers(session, session.get_one(Version, row.version_id)))[
-        party
-    ]
+    able = panel.able(session, asset, [party], panel.writers(session, session.get_one(Version, row.version_id)))[party]
     if level < 100:
         people = {step.claimed_by_id} if step.claimed_by_id is not None else set(able)
         return people - away.which(session, people)
@@ -94,8 +94,8 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
                 .where(UserParty.party == party.value, UserRole.role == Role.MANAGER.value)
             )
         )
-        return leads or rounds.coordinators(session)
-    return rounds.coordinators(session)
+        return leads or panel.coordinators(session)
+    return panel.coordinators(session)
 
 
 def return_idle(database: Database) -> int:
@@ -141,8 +141,8 @@ def offer_again(database: Database) -> int:
             if session.scalar(_lost().where(Step.id == step_id)) is None:
                 continue
             row = session.get_one(Round, step.round_id)
-            if rounds.offer_again(session, row, step) is None:
-                rounds.tell_unmanned(session, row, step, f"unmanned:{row.id}:{step.party}")
+            if beginning.offer_again(session, row, step) is None:
+                beginning.tell_unmanned(session, row, step, f"unmanned:{row.id}:{step.party}")
     return len(lost)
 
 

@@ -172,7 +172,7 @@ def report(
     for user_id in sorted(_concerned(session, asset, case, row)):
         notices.tell(session, user_id, "urgent", asset.id, f"urgent:{case.id}:{row.id}")
     if case.grade == "top" and asset.held_at is None:
-        _hold(session, SYSTEM, asset, cleaned)
+        hold_at_once(session, SYSTEM, asset, cleaned)
     return case
 
 
@@ -235,11 +235,12 @@ def hold(session: Session, actor: Actor, reference: str, reason: str) -> Asset:
         raise Conflict(N_("Readers do not have it: there is nothing to hold."), code="not_live")
     if not reason.strip():
         raise Invalid(N_("Say why: those who look for it will ask."), code="reason_missing")
-    _hold(session, actor, asset, reason.strip()[:LONGEST])
+    hold_at_once(session, actor, asset, reason.strip()[:LONGEST])
     return asset
 
 
-def _hold(session: Session, actor: Actor, asset: Asset, reason: str) -> None:
+def hold_at_once(session: Session, actor: Actor, asset: Asset, reason: str) -> None:
+    """Take a locked asset from its readers; its owners are told. The caller has asked who may."""
     asset.held_at = clock.now()
     session.flush()
     audit.record(session, actor, "asset.hold", "asset", asset.public_id, reason=reason)

@@ -100,7 +100,7 @@ SIGHTS = (
     Sight("audit", "reviewer", "/assets/external:PB-METRICS-EN/audit?deal=", whole=True),
     Sight("review-absences", "reviewer", "/reviews/absences?deal=", whole=True),
     Sight("reviewers", "reviewer", "/reviews/reviewers?deal=", whole=True),
-    Sight("reviewer", "reviewer", "/reviews/reviewers?deal=", press="a.btn-plain >> nth=0", whole=True),
+    Sight("reviewer", "reviewer", "/reviews/reviewers?deal=", press="main a.btn-plain >> nth=0", whole=True),
     Sight("review-figures", "reviewer", "/reviews/figures?deal=", whole=True),
     Sight("urgent-report", "rep", "/assets/external:TT-COMPB-ZH/urgent?deal=D-1061", whole=True),
     Sight("urgent", "marketer", "/urgent?deal="),

@@ -12,7 +12,7 @@ from kb import audit, clock, notices
 from kb.access import Party, Role, Tier
 from kb.errors import Forbidden, Invalid, NotFound
 from kb.users import User, UserParty
-from review import absence, hours, inbox, policy, profiles, rounds, sla
+from review import absence, beginning, hours, inbox, policy, profiles, rounds, sla
 from review.calendars import of as calendar_of
 from review.machine import Answer
 from review.models import Round, Step
@@ -135,7 +135,7 @@ def test_the_clock_counts_the_working_time_of_whom_it_is_offered_to(make_any: Ma
     with desk.database.reading() as db:
         running = db.get_one(Step, step.id)
         assert running.due_at == step.due_at  # a clock that runs keeps the time it began with
-        assert rounds.left(running) == timedelta(hours=step.hours)
+        assert beginning.left(running) == timedelta(hours=step.hours)
 
 
 def test_a_claim_is_idle_by_the_working_time_of_whoever_has_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from kb.access import SYSTEM, Actor, Party, Role, Tier
 from kb.db import Database
 from kb.errors import Conflict, Forbidden, Invalid, KbError, NotFound
 from kb.users import User, UserParty
-from review import inbox, machine, policy, rounds
+from review import beginning, inbox, machine, panel, policy, rounds
 from review.machine import Answer, RoundState, StepState
 from review.models import Round, Step, Verdict
 from review.policy import Duty, Line
@@ -345,12 +345,12 @@ def test_A36_an_impossible_round_is_refused_at_submission(make: Make) -> None:
     make.stages()
     author = make.user(Role.MARKETER)
     asset = draft(make, author)
-    with pytest.raises(rounds.NobodyLeft) as refused:
+    with pytest.raises(beginning.NobodyLeft) as refused:
         submit(make, asset, author)
     assert refused.value.details == {"party": FIRST.value}
     one = make.user(Role.REVIEWER, parties=list(Party))
     make.user(Role.REVIEWER, parties=[FIRST])
-    with pytest.raises(rounds.NobodyLeft):
+    with pytest.raises(beginning.NobodyLeft):
         submit(make, asset, author)
     make.user(Role.REVIEWER, parties=[SECOND])
     submit(make, asset, author)
@@ -632,12 +632,12 @@ class Crowd:
                 assert {one.party for one in said if one.answer == "approve"} == {party.value for party in duties}
                 assert all(one.digest == version.digest and one.answer == "approve" for one in said)
                 assert len({one.user_id for one in said}) == len(said)
-                assert not {one.user_id for one in said} & rounds.writers(db, version)
+                assert not {one.user_id for one in said} & panel.writers(db, version)
             for actor in self.people:
                 self._is_offered_only_what_it_may_decide(db, actor)
             for one in db.scalars(select(Verdict).join(Round).where(Round.asset_id == self.asset.id)):
                 found = db.get_one(Round, one.round_id)
-                assert one.user_id not in rounds.writers(db, db.get_one(Version, found.version_id))
+                assert one.user_id not in panel.writers(db, db.get_one(Version, found.version_id))
 
     def _is_offered_only_what_it_may_decide(self, db: Session, actor: Actor) -> None:
         offered = inbox.next_after(db, actor)
@@ -795,7 +795,7 @@ def test_A36_what_the_policy_does_not_name_cannot_be_published(make_any: Make, a
     with make_any.service.database.writing() as db:
         policy.change(db, SYSTEM, [Line(None, Handling.SPOKEN, {})], 8)
     for handling in (Handling.SPOKEN, Handling.PUBLIC):
-        with pytest.raises(rounds.NoPolicy):
+        with pytest.raises(beginning.NoPolicy):
             submit(make_any, draft(make_any, author, handling), author)
 
 
