@@ -70,6 +70,7 @@ class AssetLineShown(Shown):
     tier: str
     handling: str
     nda: bool
+    ai_generated: bool
     tags: list[TagShown]
     owners: list[str]
     version: int
@@ -143,6 +144,7 @@ class NewAsset(Strict):
     tier: Annotated[str, Field(max_length=20)] = ""
     handling: Annotated[str, Field(max_length=20)] = ""
     nda: bool = False
+    ai_generated: bool = False
     audience: Words = []
     owners: Words = []
     expires_on: date | None = None
@@ -158,6 +160,7 @@ class DraftBody(Strict):
     language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] | None = None
     handling: Literal["internal", "spoken", "named", "public"] | None = None
     nda: bool | None = None
+    ai_generated: bool | None = None
 
 
 class DraftShown(Shown):
@@ -169,6 +172,7 @@ class DraftShown(Shown):
     language: str
     handling: str
     nda: bool
+    ai_generated: bool
     revision: int
     digest: str
     warnings: list[str] = []
@@ -343,6 +347,7 @@ def _line(found: ReadableAsset) -> dict[str, Any]:
         "tier": found.tier.value,
         "handling": found.handling.value,
         "nda": found.nda,
+        "ai_generated": found.ai_generated,
         "tags": [TagShown(facet=label.facet, key=label.key, en=label.en, zh=label.zh) for label in found.tags],
         "owners": list(found.owners),
         "version": found.version_number,
@@ -445,6 +450,7 @@ def _draft(found: Draft, warnings: list[str] | None = None) -> DraftShown:
         language=found.language,
         handling=found.handling.value,
         nda=found.nda,
+        ai_generated=found.ai_generated,
         revision=found.revision,
         digest=found.digest,
         warnings=warnings or [],

@@ -35,6 +35,7 @@ class Draft:
     language: str
     handling: Handling
     nda: bool
+    ai_generated: bool
     revision: int
     digest: str
 
@@ -184,6 +185,7 @@ def _shown(asset: Asset, version: Version, revision: int) -> Draft:
         version.language,
         Handling(version.handling),
         version.nda,
+        bool(version.ai_generated),
         revision,
         version.digest,
     )
@@ -220,7 +222,7 @@ def _refuse_above_clearance(actor: Actor, given: Mapping[str, object]) -> None:
 
 def wording_of(draft: Draft, changes: Mapping[str, object]) -> Wording:
     """The draft with some of its parts changed."""
-    base = Wording(draft.title, draft.text, draft.language, draft.handling, draft.nda)
+    base = Wording(draft.title, draft.text, draft.language, draft.handling, draft.nda, draft.ai_generated)
     return replace(base, **changes)  # type: ignore[arg-type]  # the edge has checked them
 
 

@@ -118,6 +118,7 @@ def _refused(reference: str, wording: Wording, text: str) -> str:
         language=wording.language,
         handling=wording.handling,
         nda=wording.nda,
+        ai_generated=wording.ai_generated,
     )
     return _editor(
         replace(page, draft=typed), offered, attached, wrong=[("title" if not wording.title else "text", text)]
@@ -143,6 +144,7 @@ def _wording(form: Mapping[str, str]) -> Wording:
         language if drafting.is_language(language) else "zh",
         Handling(handling),
         form.get("nda") == "1" and handling == Handling.NAMED.value,
+        form.get("ai_generated") == "1",
     )
 
 

@@ -193,6 +193,8 @@ class _Desk:
             "expires_on": self._last_day(asset),
             "translation_of": self._ids.get(asset.translation_of_id or 0),
         }
+        if version.ai_generated:
+            fields["ai_generated"] = True
         if not asset.shows_teaser:
             fields["teaser"] = False
         if not _is_live(asset, version):

@@ -60,6 +60,7 @@ class VersionPage:
     language: str
     handling: Handling
     nda: bool
+    ai_generated: bool
     html: str
     text: str
     failed: str
@@ -91,6 +92,7 @@ class Changes:
             ("language", self.before.language, self.after.language),
             ("handling", self.before.handling.value, self.after.handling.value),
             ("nda", str(self.before.nda), str(self.after.nda)),
+            ("ai_generated", str(self.before.ai_generated), str(self.after.ai_generated)),
         )
         return [row for row in rows if row[1] != row[2]]
 
@@ -182,6 +184,7 @@ def _page(session: Session, asset: Asset, published: int | None, number: int) ->
         version.language,
         Handling(version.handling),
         version.nda,
+        bool(version.ai_generated),
         kept.html if kept is not None else "",
         version.text,
         kept.failed if kept is not None else "not_rendered",

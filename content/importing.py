@@ -400,7 +400,8 @@ class _Fields:
 
     def wording(self, asset_type: AssetType) -> Wording:
         handling = self.choice("handling", Handling, DEFAULT_HANDLING[asset_type])
-        return Wording(self._title(), self._record.text, self._language(), handling, self._flag("nda", default=False))
+        marks = [self._flag(key, default=False) for key in ("nda", "ai_generated")]
+        return Wording(self._title(), self._record.text, self._language(), handling, *marks)
 
     def _title(self) -> str:
         title = self._fields.get("title")

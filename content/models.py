@@ -96,6 +96,7 @@ class Version(Base):
     language: Mapped[str] = mapped_column(String(10))
     handling: Mapped[str] = mapped_column(String(20))
     nda: Mapped[bool] = mapped_column(default=False)
+    ai_generated: Mapped[bool | None]
     cited_evidence: Mapped[list[str]] = mapped_column(JSON, default=list)
     digest: Mapped[str] = mapped_column(String(64), default="")
     rendering_digest: Mapped[str] = mapped_column(String(80), default="")

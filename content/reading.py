@@ -62,6 +62,7 @@ class ReadableAsset:
     tier: Tier
     handling: Handling
     nda: bool
+    ai_generated: bool
     tags: tuple[Label, ...]
     owners: tuple[str, ...]
     version_id: int
@@ -446,6 +447,7 @@ class _Read:
             tier=Tier(asset.tier),
             handling=handling,
             nda=version.nda,
+            ai_generated=bool(version.ai_generated),
             tags=self._tags(asset.tags),
             owners=tuple(sorted(self._names.get(owner.user_id, "") for owner in asset.owners)),
             version_id=version.id,

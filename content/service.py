@@ -45,6 +45,8 @@ class Wording:
     language: str
     handling: Handling
     nda: bool = False
+    ai_generated: bool = False
+    """Whether a generator made parts of it, of the text or of its pictures: that is said wherever it is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Attributes:
 
 
 def digest(wording: Wording, attachments: Iterable[tuple[str, str]] = ()) -> str:
-    """SHA-256 over title, text, attachments (name and hash), language, handling and cited evidence, in one canonical form."""
-    parts = {
+    """SHA-256 over title, text, attachments (name and hash), language, handling, cited evidence and marks, in one canonical form."""
+    parts: dict[str, object] = {
         "title": wording.title,
         "text": wording.text,
         "attachments": sorted([name, sha256] for name, sha256 in attachments),
@@ -74,6 +76,8 @@ def digest(wording: Wording, attachments: Iterable[tuple[str, str]] = ()) -> str
         "nda": wording.nda,
         "evidence": cited_evidence(wording.text),
     }
+    if wording.ai_generated:  # what was cleared before this could be said keeps its digest
+        parts["ai_generated"] = True
     return hashlib.sha256(
         json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     ).hexdigest()
@@ -252,7 +256,7 @@ def put_draft(
     if draft is None:
         draft = _new_draft(session, actor, asset, like or find_version(session, asset, *VersionState))
     draft.title, draft.text, draft.language = wording.title.strip(), wording.text, wording.language
-    draft.handling, draft.nda = wording.handling.value, wording.nda
+    draft.handling, draft.nda, draft.ai_generated = wording.handling.value, wording.nda, wording.ai_generated
     draft.cited_evidence, draft.digest = cited_evidence(wording.text), digest(wording, files_of(session, draft))
     draft.rendering_digest = rendered.digest
     draft.revision += 1
@@ -298,7 +302,14 @@ def _new_draft(session: Session, actor: Actor, asset: Asset, former: Version | N
 
 def wording_of(version: Version) -> Wording:
     """What stands in a version."""
-    return Wording(version.title, version.text, version.language, Handling(version.handling), version.nda)
+    return Wording(
+        version.title,
+        version.text,
+        version.language,
+        Handling(version.handling),
+        version.nda,
+        bool(version.ai_generated),
+    )
 
 
 def files_of(session: Session, version: Version) -> Sequence[tuple[str, str]]:

@@ -28,6 +28,7 @@ KNOWN_KEYS = frozenset(
         "tier",
         "handling",
         "nda",
+        "ai_generated",
         "audience",
         "owners",
         "expires_on",

@@ -62,8 +62,8 @@ class Editor {
   }
 
   snapshot() {
-    const { title, text, handling, language, nda } = this.form.elements;
-    return JSON.stringify([title.value, text.value, handling.value, language.value, nda.checked]);
+    const { title, text, handling, language, nda, ai_generated } = this.form.elements;
+    return JSON.stringify([title.value, text.value, handling.value, language.value, nda.checked, ai_generated.checked]);
   }
 
   isDirty() {
@@ -102,14 +102,14 @@ class Editor {
 
   async put() {
     const sent = this.snapshot();
-    const [title, text, handling, language, nda] = JSON.parse(sent);
+    const [title, text, handling, language, nda, ai_generated] = JSON.parse(sent);
     this.status.textContent = this.words.saySaving;
     let answer;
     try {
       answer = await fetch(this.words.draftUrl, {
         method: "PUT",
         headers: { "Content-Type": "application/json", "X-CSRFToken": token(), "If-Match": `"${this.form.elements.revision.value}"` },
-        body: JSON.stringify({ title, text, handling, language, nda }),
+        body: JSON.stringify({ title, text, handling, language, nda, ai_generated }),
         credentials: "same-origin",
       });
     } catch {
@@ -170,9 +170,10 @@ class Editor {
     bar.hidden = false;
     bar.querySelector("[data-found-text]").textContent = this.words.sayFound;
     bar.querySelector("[data-take]").addEventListener("click", () => {
-      const [title, text, handling, language, nda] = JSON.parse(found.state);
+      const [title, text, handling, language, nda, ai_generated] = JSON.parse(found.state);
       const fields = this.form.elements;
       [fields.title.value, fields.text.value, fields.handling.value, fields.language.value, fields.nda.checked] = [title, text, handling, language, nda];
+      fields.ai_generated.checked = Boolean(ai_generated);
       bar.hidden = true;
       this.changed();
     });
