@@ -291,6 +291,7 @@ def _teach_templates(app: Flask) -> None:
             "recalls_waiting": _recalls_waiting,
             "urgent_case_of": _urgent_case_of,
             "may_hold": _may_hold,
+            "urgent_now": _urgent_now,
             "static_url": lambda name: url_for("static", filename=name, v=stamp),
         }
 
@@ -332,6 +333,12 @@ def _recalls_waiting() -> int:
 def _urgent_case_of(reference: str) -> urgent.CaseShown | None:
     with db.reading() as session:
         return urgent.of_asset(session, g.actor, reference)
+
+
+def _urgent_now() -> urgent.Now:
+    """Open cases and recalls of what the person who is signed in edits, for the board."""
+    with db.reading() as session:
+        return urgent.now(session, g.actor)
 
 
 def _may_hold(asset_id: int) -> bool:

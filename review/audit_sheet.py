@@ -15,9 +15,10 @@ from kb import users
 from kb.access import Actor, Party, Permission, require
 from kb.audit import AuditEntry
 from kb.errors import NotFound
-from review import panel
+from review import panel, remarks
 from review.machine import Answer, RoundState
 from review.models import Evidence, Round, Verdict, Waiver
+from review.remarks import Taken
 
 MOST: Final = 2_000
 """Entries of the trail on one sheet; the newest ones where there are more."""
@@ -72,7 +73,9 @@ class VersionLine:
     published_at: datetime | None
     is_bulk_load: bool
     is_unreviewed: bool
+    ai_generated: bool
     rounds: tuple[RoundLine, ...]
+    wordings: tuple[Taken, ...]
     proofs: tuple[Proof, ...]
 
 
@@ -136,6 +139,7 @@ def get(session: Session, actor: Actor, reference: str) -> Sheet:
             Contribution.version_id.in_([version.id for version in versions])
         )
     ).all()
+    wordings = remarks.taken_of(session, asset.id)
     people = {one.user_id for one in verdicts} | {row.user_id for row in wrote}
     people |= {row.begun_by_id for row in rows if row.begun_by_id} | {row.by_id for row in waivers if row.by_id}
     names = users.list_names(session, people)
@@ -161,7 +165,9 @@ def get(session: Session, actor: Actor, reference: str) -> Sheet:
                 version.published_at,
                 version.is_bulk_load,
                 version.is_unreviewed,
+                bool(version.ai_generated),
                 tuple(_round(row, verdicts, names) for row in rows if row.version_id == version.id),
+                tuple(one for one in wordings if one.number == version.number),
                 tuple(proofs.get(key, Proof(key, "", "", None)) for key in version.cited_evidence),
             )
             for version in versions

@@ -1,4 +1,4 @@
-"""`kb compliance …`: findings on a text from the command line."""
+"""`kb compliance …` and `kb review …`: findings on a text, what waits for reviewers, what is urgent or called back."""
 
 import sys
 from collections.abc import Callable
@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from content.kinds import Handling
+from kb import access
+from kb.access import Party
 from kb.console import print_json, say
-from review import checking, rulebook
+from review import checking, inbox, recalls, rulebook, urgent
 from review.compliance import Finding
 from review.rulebook import RulePage
 
 Installation = Callable[[], AbstractContextManager[Any]]
+MOST = 1_000
 STYLES = {"block": "red", "warn": "yellow"}
 
 
@@ -79,3 +82,121 @@ def _as_json(finding: Finding, page: RulePage, language: str) -> dict[str, objec
         "end": finding.end,
         "basis": page.basis(language),
     }
+
+
+def review_group(installation: Installation) -> click.Group:
+    """`kb review …` on the installation that the settings name."""
+
+    @click.group(name="review")
+    def review() -> None:
+        """What waits for reviewers, what is urgent, and what is called back."""
+
+    @review.command(name="queue")
+    @click.option("--party", type=click.Choice([one.value for one in Party]), help="Of one party alone.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def queue(party: str | None, as_json: bool) -> None:
+        """What waits for a verdict: urgent first, then due first."""
+        with installation() as opened, opened.database.reading() as session:
+            found = inbox.queue(session, access.operator(), Party(party) if party else None, limit=MOST)
+        rows = [
+            {
+                "review": row.round_id,
+                "asset": row.asset_id,
+                "title": row.title,
+                "party": row.party.value,
+                "due_at": row.due_at.isoformat(),
+                "late": row.is_late,
+                "urgent": row.urgent_until is not None,
+                "who": row.claimed_by or row.offered_to,
+            }
+            for row in found.rows
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for row in rows:
+            state = "urgent" if row["urgent"] else "late" if row["late"] else ""
+            click.echo("\t".join(str(row[name]) for name in ("due_at", "party", "title", "who")) + f"\t{state}")
+        say.print(f"{found.total} wait, {found.late} of them late", markup=False)
+
+    @review.command(name="cases")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def cases(as_json: bool) -> None:
+        """Urgent cases: open ones by the end of their 48 hours, then those that are over."""
+        with installation() as opened, opened.database.reading() as session:
+            found = urgent.list_cases(session, access.operator(), MOST)
+        rows = [
+            {
+                "case": one.public_id,
+                "asset": one.asset_id,
+                "title": one.title,
+                "grade": one.grade,
+                "state": one.state,
+                "due_at": one.due_at.isoformat(),
+                "held": one.is_held,
+                "passages": list(one.passages),
+            }
+            for one in found
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for row in rows:
+            click.echo("\t".join(str(row[name]) for name in ("due_at", "state", "grade", "title", "asset")))
+        say.print(f"{sum(row['state'] == 'open' for row in rows)} of {len(rows)} cases are open", markup=False)
+
+    @review.command(name="recalls")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def list_recalls(as_json: bool) -> None:
+        """Recalls, newest first, with the answers that are missing on open deals."""
+        with installation() as opened, opened.database.reading() as session:
+            found = recalls.list_recalls(session, access.operator(), MOST)
+        rows = [
+            {
+                "recall": one.public_id,
+                "asset": one.asset_id,
+                "title": one.title,
+                "begun_at": one.begun_at.isoformat(),
+                "told": one.told,
+                "answered": one.answered,
+                "missing": one.missing,
+            }
+            for one in found
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for row in rows:
+            click.echo("\t".join(str(row[name]) for name in ("begun_at", "told", "answered", "missing", "title")))
+        say.print(f"{sum(bool(row['missing']) for row in rows)} of {len(rows)} recalls are open", markup=False)
+
+    @review.command(name="hold")
+    @click.argument("asset")
+    @click.option("--reason", required=True, help="Why; it stands in the trail.")
+    def hold(asset: str, reason: str) -> None:
+        """Take an asset (its id, or external: and its id) from every reader at once."""
+        with installation() as opened, opened.database.writing() as session:
+            urgent.hold(session, access.operator(), asset, reason)
+        say.print("On hold. Give it back with: kb review lift", markup=False)
+
+    @review.command(name="lift")
+    @click.argument("asset")
+    @click.option("--reason", required=True, help="Why; it stands in the trail.")
+    def lift(asset: str, reason: str) -> None:
+        """Give a held asset back to its readers."""
+        with installation() as opened, opened.database.writing() as session:
+            urgent.lift(session, access.operator(), asset, reason)
+        say.print("Its readers have it again.", markup=False)
+
+    @review.command(name="recall")
+    @click.argument("asset")
+    @click.option("--reason", required=True, help="What is wrong with it; those who used it read this.")
+    @click.option("--replacement", default="", help="Id of the asset that takes its place.")
+    def recall(asset: str, reason: str, replacement: str) -> None:
+        """Withdraw an asset, and ask everybody who used it within 180 days what the customer got."""
+        with installation() as opened, opened.database.writing() as session:
+            begun = recalls.recall(session, access.operator(), asset, reason, replacement)
+            told = recalls.get(session, access.operator(), begun.public_id).told
+        say.print(f"Withdrawn. {told} uses are asked about.", markup=False)
+
+    return review

@@ -14,14 +14,16 @@ from content.comparing import Comparison
 from content.kinds import AssetType, Handling, VersionState
 from content.models import Asset, Rendered, Version
 from content.taxonomy import Label
+from content.visibility import editable_by
 from kb import clock, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import NotFound
-from review import beginning, checking, checklist, panel, policy, rounds, urgent
+from review import beginning, checking, checklist, panel, policy, remarks, rounds, urgent
 from review.checking import Checked
 from review.machine import Answer, RoundState, StepState
 from review.models import Comment, Round, Step, UrgentCase, Verdict
 from review.policy import Policy
+from review.remarks import Taken
 from review.urgent import CaseShown
 
 PAGE: Final = 50
@@ -122,6 +124,10 @@ class CommentShown:
     party: str
     quote: str
     text: str
+    wording: str
+    """Words for the passage, which an author may take."""
+    taken_by: str
+    may_take: bool
     at: datetime
     resolved_by: str
     answers: tuple["CommentShown", ...]
@@ -154,6 +160,7 @@ class RoundPage:
     language: str
     handling: Handling
     nda: bool
+    ai_generated: bool
     number: int
     state: RoundState
     digest: str
@@ -178,6 +185,8 @@ class RoundPage:
     writers: tuple[str, ...]
     steps: tuple[StepShown, ...]
     comments: tuple[CommentShown, ...]
+    wordings: tuple[Taken, ...]
+    """Reviewers' words that stand in it; taking them made nobody a writer."""
     since_published: Difference | None
     since_approved: Difference | None
     checked: Checked | None
@@ -393,6 +402,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         version.language,
         handling,
         version.nda,
+        bool(version.ai_generated),
         version.number,
         RoundState(row.state),
         row.digest,
@@ -413,7 +423,8 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         version.text,
         tuple(sorted(names[one] for one in wrote if one in names)),
         steps,
-        _comments(session, row),
+        _comments(session, actor, row),
+        tuple(remarks.taken(session, version)) if row.access_change_id is None else (),
         _since_published(session, version) if row.access_change_id is None else None,
         _since(session, version, mine.former_number) if mine is not None and mine.former_number else None,
         checking.check_version(session, asset, version),
@@ -487,15 +498,26 @@ def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Ve
     )
 
 
-def _comments(session: Session, row: Round) -> tuple[CommentShown, ...]:
+def _comments(session: Session, actor: Actor, row: Round) -> tuple[CommentShown, ...]:
     found = session.scalars(select(Comment).where(Comment.round_id == row.id).order_by(Comment.id)).all()
-    people = {one.user_id for one in found if one.user_id} | {one.resolved_by_id for one in found if one.resolved_by_id}
+    people = {who for one in found for who in (one.user_id, one.resolved_by_id, one.taken_by_id) if who}
+    may_edit = session.scalar(select(Asset.id).where(Asset.id == row.asset_id, editable_by(actor))) is not None
     names = users.list_names(session, people)
 
     def shown(one: Comment, answers: tuple[CommentShown, ...]) -> CommentShown:
         by, resolved = names.get(one.user_id or 0, ""), names.get(one.resolved_by_id or 0, "")
         return CommentShown(
-            one.public_id, by, one.party, one.quote, one.text, one.at, resolved if one.resolved_at else "", answers
+            one.public_id,
+            by,
+            one.party,
+            one.quote,
+            one.text,
+            one.wording or "",
+            names.get(one.taken_by_id or 0, "") if one.taken_at else "",
+            bool(one.wording) and one.taken_at is None and may_edit and one.user_id != actor.user_id,
+            one.at,
+            resolved if one.resolved_at else "",
+            answers,
         )
 
     return tuple(
@@ -524,6 +546,7 @@ def _since(session: Session, version: Version, number: int) -> Difference | None
         ("language", old.language, version.language),
         ("handling", old.handling, version.handling),
         ("nda", str(old.nda), str(version.nda)),
+        ("ai_generated", str(bool(old.ai_generated)), str(bool(version.ai_generated))),
         ("files", _files(session, old), _files(session, version)),
     )
     return Difference(

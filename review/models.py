@@ -215,7 +215,7 @@ class Verdict(Base):
 
 
 class Comment(Base):
-    """A remark on a quoted passage, or an answer to one."""
+    """A remark on a quoted passage, or an answer to one; `wording` are words for the passage, which an author took or not."""
 
     __tablename__ = "review_comment"
 
@@ -227,6 +227,10 @@ class Comment(Base):
     party: Mapped[str] = mapped_column(String(20), default="")
     quote: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text)
+    wording: Mapped[str | None] = mapped_column(Text)
+    taken_at: Mapped[datetime | None]
+    taken_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    taken_version_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"), index=True)
     at: Mapped[datetime] = mapped_column(default=clock.now)
     resolved_at: Mapped[datetime | None]
     resolved_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from content import service
 from content.kinds import VersionState
 from content.models import Asset, Contribution, Version
 from content.visibility import editable_by
 from kb.access import Actor, Party, Role, Tier
+from kb.errors import NotFound
 from kb.users import User, UserParty, UserRole
 from review.models import Round, Step
 
@@ -20,7 +22,7 @@ def writers(session: Session, version: Version) -> set[int]:
         .where(
             Version.asset_id == version.asset_id,
             Version.number < version.number,
-            Version.state.in_(_READ),
+            Version.state.in_(READ),
         )
         .order_by(Version.number.desc())
         .limit(1)
@@ -38,7 +40,7 @@ def writers(session: Session, version: Version) -> set[int]:
 
 
 _text, _cleared = aliased(Version), aliased(Version)
-_READ = (VersionState.PUBLISHED.value, VersionState.SUPERSEDED.value)
+READ = (VersionState.PUBLISHED.value, VersionState.SUPERSEDED.value)
 
 
 def is_own_work(actor: Actor) -> ColumnElement[bool]:
@@ -46,7 +48,7 @@ def is_own_work(actor: Actor) -> ColumnElement[bool]:
     me = actor.user_id or 0
     last = (
         select(func.coalesce(func.max(_cleared.number), 0))
-        .where(_cleared.asset_id == Version.asset_id, _cleared.number < Version.number, _cleared.state.in_(_READ))
+        .where(_cleared.asset_id == Version.asset_id, _cleared.number < Version.number, _cleared.state.in_(READ))
         .correlate(Version)
         .scalar_subquery()
     )
@@ -105,3 +107,18 @@ def sees(actor: Actor) -> ColumnElement[bool]:
         tiers = [tier.value for tier in Tier if tier.rank <= actor.clearance.rank]
         rule = or_(rule, and_(Round.id.in_(asked), Asset.tier.in_(tiers)))
     return rule
+
+
+def locked(session: Session, actor: Actor, public_id: str) -> tuple[Round, Asset, Version]:
+    """The round with its asset and version, locked in that order of all who change them."""
+    asset = session.scalar(
+        select(Asset)
+        .join(Round, Round.asset_id == Asset.id)
+        .where(Round.public_id == public_id, sees(actor))
+        .options(*service.whole())
+        .with_for_update(of=Asset)
+    )
+    if asset is None:
+        raise NotFound()
+    row = session.scalars(select(Round).where(Round.public_id == public_id).with_for_update()).one()
+    return row, asset, session.get_one(Version, row.version_id)

@@ -392,6 +392,18 @@ def _recall(session: Session, actor: Actor, row: Recall) -> RecallShown:
     )
 
 
+def count_open(session: Session, actor: Actor) -> tuple[int, int]:
+    """How many recalls of assets that this person edits wait for answers on open deals, and for how many."""
+    row = session.execute(
+        select(func.count(func.distinct(Recall.id)), func.count())
+        .select_from(RecallLine)
+        .join(Recall, Recall.id == RecallLine.recall_id)
+        .join(Asset, Asset.id == Recall.asset_id)
+        .where(RecallLine.answer == "", RecallLine.deal_id.in_(_open_deals()), editable_by(actor))
+    ).one()
+    return row[0], row[1]
+
+
 def of_case(session: Session, case_id: int) -> str:
     """The public id of the recall that ended a case; empty where none did."""
     return session.scalar(select(Recall.public_id).where(Recall.case_id == case_id)) or ""

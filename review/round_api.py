@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field
 
+from content import service
 from content.kinds import AssetType
 from content.taxonomy import Label
 from kb.access import Party, Permission
@@ -15,7 +16,7 @@ from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, NotFound
 from kb.web import Area, actor
-from review import absence, audit_sheet, checklist, figures, inbox, profiles, rounds
+from review import absence, audit_sheet, checklist, figures, inbox, profiles, remarks, rounds
 from review.inbox import AccessValue, QueueRow, RoundPage
 from review.inbox import CommentShown as Remark
 from review.machine import Answer, StepState
@@ -49,11 +50,15 @@ class VerdictBody(Strict):
 
 
 class CommentBody(Strict):
-    """`quote` is a passage of the version, empty for a remark on the whole; `answers` the id of a comment."""
+    """`quote` is a passage of the version, empty for a remark on the whole; `answers` the id of a comment.
 
-    text: Annotated[str, Field(min_length=1, max_length=rounds.LONGEST)]
+    `wording`: words for the passage, which the author may take.
+    """
+
+    text: Long = ""
     quote: Long = ""
     answers: Annotated[str, Field(max_length=24)] = ""
+    wording: Long = ""
 
 
 class ItemShown(Shown):
@@ -124,6 +129,8 @@ class CommentShown(Shown):
     party: str
     quote: str
     text: str
+    wording: str
+    taken_by: str
     at: datetime
     resolved: bool
     answers: list["CommentShown"]
@@ -135,6 +142,15 @@ class AccessShown(Shown):
     what: str
     before: str
     after: str
+
+
+class WordingShown(Shown):
+    """A reviewer's words that an author took: into version `version`, in place of `quote`."""
+
+    by: str
+    quote: str
+    wording: str
+    version: int
 
 
 class ReviewShown(Shown):
@@ -159,6 +175,7 @@ class ReviewShown(Shown):
     text: str
     steps: list[StepShown]
     comments: list[CommentShown]
+    wordings: list[WordingShown]
 
 
 def _plain(value: AccessValue) -> str:
@@ -211,6 +228,8 @@ def _remark(one: Remark) -> CommentShown:
         party=one.party,
         quote=one.quote,
         text=one.text,
+        wording=one.wording,
+        taken_by=one.taken_by,
         at=one.at,
         resolved=bool(one.resolved_by),
         answers=[_remark(answer) for answer in one.answers],
@@ -251,6 +270,9 @@ def _review(page: RoundPage) -> ReviewShown:
             for step in page.steps
         ],
         comments=[_remark(one) for one in page.comments],
+        wordings=[
+            WordingShown(by=one.by, quote=one.quote, wording=one.wording, version=one.number) for one in page.wordings
+        ],
     )
 
 
@@ -624,7 +646,22 @@ def comment(public_id: str, json: CommentBody) -> Response:
     """A remark on a quoted passage, or an answer to one."""
 
     def act(db: Any) -> ReviewShown:
-        rounds.comment(db, actor(), public_id, json.quote, json.text, json.answers)
+        remarks.comment(db, actor(), public_id, json.quote, json.text, json.answers, json.wording)
         return _review(inbox.get_page(db, actor(), public_id))
 
     return write(act, 201)
+
+
+@area.post("/reviews/<public_id>/comments/<comment_id>/take", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ReviewShown), tags=["reviews"])
+def take_wording(public_id: str, comment_id: str) -> Response:
+    """Suggested words into the draft, in place of their passage; whoever suggested them may still review it."""
+    with reading_session() as db:
+        proposed = remarks.propose(db, actor(), public_id, comment_id)
+    rendered = service.render(proposed.wording.text)
+
+    def act(db: Any) -> ReviewShown:
+        remarks.take(db, actor(), public_id, comment_id, proposed, rendered)
+        return _review(inbox.get_page(db, actor(), public_id))
+
+    return write(act)

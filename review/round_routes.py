@@ -7,14 +7,14 @@ from flask import flash, redirect, render_template, request
 from flask_babel import get_locale, gettext, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import dealing
+from content import dealing, service
 from content.kinds import AssetType, Handling
 from kb.access import Party, Permission
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Forbidden, Invalid, NotFound
 from kb.web import Area, actor, done
-from review import absence, audit_sheet, calendars, checklist, figures, inbox, policy, profiles, rounds
+from review import absence, audit_sheet, calendars, checklist, figures, inbox, policy, profiles, remarks, rounds
 from review.machine import Answer, StepState
 from review.policy import Duty, Line
 from review.profiles import Profile
@@ -303,20 +303,37 @@ def hand_over(public_id: str) -> AnyResponse | tuple[str, int]:
 
 @area.post("/reviews/<public_id>/comments", needs=Permission.EDIT)
 def comment(public_id: str) -> AnyResponse | tuple[str, int]:
-    given = {name: request.form.get(name, "") for name in ("quote", "text", "answers")}
+    given = {name: request.form.get(name, "") for name in ("quote", "text", "answers", "wording")}
     try:
         with writing() as db:
-            rounds.comment(db, actor(), public_id, given["quote"], given["text"], given["answers"][:24])
+            remarks.comment(
+                db, actor(), public_id, given["quote"], given["text"], given["answers"][:24], given["wording"]
+            )
     except Invalid as refused:
         return _page(public_id, gettext(refused.text), given), 422
     done(gettext("The author sees it with the verdict."))
     return redirect(dealing.link("rounds.page", public_id=public_id, _anchor="comments"))
 
 
+@area.post("/reviews/<public_id>/comments/<comment_id>/take", needs=Permission.EDIT)
+def take_wording(public_id: str, comment_id: str) -> AnyResponse | tuple[str, int]:
+    """Suggested words into the draft; rendered between two transactions, since a hostile text takes seconds."""
+    try:
+        with reading_session() as db:
+            proposed = remarks.propose(db, actor(), public_id, comment_id)
+        rendered = service.render(proposed.wording.text)
+        with writing() as db:
+            remarks.take(db, actor(), public_id, comment_id, proposed, rendered)
+    except Conflict as refused:
+        return _page(public_id, gettext(refused.text)), refused.status
+    done(gettext("Taken into the draft. Whose words they are is kept with it."))
+    return redirect(dealing.link("rounds.page", public_id=public_id, _anchor=f"c-{comment_id}"))
+
+
 @area.post("/reviews/<public_id>/comments/<comment_id>/resolve", needs=Permission.EDIT)
 def resolve(public_id: str, comment_id: str) -> AnyResponse:
     with writing() as db:
-        rounds.resolve(db, actor(), public_id, comment_id)
+        remarks.resolve(db, actor(), public_id, comment_id)
     return redirect(dealing.link("rounds.page", public_id=public_id, _anchor="comments"))
 
 

@@ -14,12 +14,12 @@ from kb import audit, clock, notices, users
 from kb.access import SYSTEM, Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Forbidden, Invalid, NotFound
 from kb.users import User, UserParty, UserRole
-from review import away, beginning, checking, checklist, machine, passages, policy, second_look
+from review import away, beginning, checking, checklist, machine, policy, remarks, second_look
 from review import urgent as urgency
 from review.beginning import NoPolicy, begin
 from review.machine import Answer, RoundState, StepState
-from review.models import Comment, Round, Step, Verdict
-from review.panel import sees, writers
+from review.models import Round, Step, Verdict
+from review.panel import locked, writers
 from review.policy import Policy
 
 LONGEST: Final = 4_000
@@ -118,7 +118,7 @@ def decide(
     `ticks` are what legal looked at in pictures and decks: all of `checklist.Tick`, or it cannot approve them.
     """
     require(actor, Permission.REVIEW)
-    row, asset, version = _locked(session, actor, public_id)
+    row, asset, version = locked(session, actor, public_id)
     step = _step(session, row, party)
     _refuse(session, actor, row, asset, version, step)
     if digest != row.digest or digest != publishing.digest_now(session, version):
@@ -143,6 +143,8 @@ def decide(
     session.add(said)
     session.flush()
     told = {"party": party.value, "answer": answer.value, "digest": digest, "reason": cleaned, "asset": asset.public_id}
+    if row.access_change_id is None and any(one.by_id == actor.user_id for one in remarks.taken(session, version)):
+        told["wording"] = "own"  # not a contribution: its author took it
     audit.record(session, actor, "verdict.give", "round", row.public_id, **told, ticks=said.ticks)
     _settle(session, actor, row, asset, version, step)
     return row
@@ -151,7 +153,7 @@ def decide(
 def approve_in_bulk(session: Session, actor: Actor, public_id: str, party: Party, digest: str) -> Round:
     """One of several approvals given at once from the queue: a verdict like every other, where the round's policy allows it."""
     require(actor, Permission.REVIEW)
-    row, asset, version = _locked(session, actor, public_id)
+    row, asset, version = locked(session, actor, public_id)
     if checklist.missing(session, asset, version, party, ()):
         raise NotInBulk()
     if not is_for_bulk(row, asset, version, {one.number: one for one in policy.list_editions(session)}):
@@ -169,21 +171,6 @@ def is_for_bulk(row: Round, asset: Asset, version: Version, editions: Mapping[in
         and row.follows_id is None
         and edition.allows_bulk(AssetType(asset.type), Handling(version.handling))
     )
-
-
-def _locked(session: Session, actor: Actor, public_id: str) -> tuple[Round, Asset, Version]:
-    """The round with its asset and version, locked in that order of all who change them."""
-    asset = session.scalar(
-        select(Asset)
-        .join(Round, Round.asset_id == Asset.id)
-        .where(Round.public_id == public_id, sees(actor))
-        .options(*service.whole())
-        .with_for_update(of=Asset)
-    )
-    if asset is None:
-        raise NotFound()
-    row = session.scalars(select(Round).where(Round.public_id == public_id).with_for_update()).one()
-    return row, asset, session.get_one(Version, row.version_id)
 
 
 def _step(session: Session, row: Round, party: Party) -> Step:
@@ -310,7 +297,7 @@ def valid_approvals(session: Session, row: Round) -> Mapping[str, int]:
 def claim(session: Session, actor: Actor, public_id: str, party: Party) -> Step:
     """Say that one looks at it; the others see whose it is."""
     require(actor, Permission.REVIEW)
-    row, asset, version = _locked(session, actor, public_id)
+    row, asset, version = locked(session, actor, public_id)
     step = _step(session, row, party)
     _refuse(session, actor, row, asset, version, step)
     if step.claimed_by_id not in {None, actor.user_id}:
@@ -324,7 +311,7 @@ def claim(session: Session, actor: Actor, public_id: str, party: Party) -> Step:
 def release(session: Session, actor: Actor, public_id: str, party: Party) -> Step:
     """Back to the party's queue: by whoever has it, or by a coordinator."""
     require(actor, Permission.EDIT)
-    row, _asset, _version = _locked(session, actor, public_id)
+    row, _asset, _version = locked(session, actor, public_id)
     step = _step(session, row, party)
     if step.claimed_by_id is None:
         raise Conflict(N_("Nobody has taken it."), code="not_claimed")
@@ -341,7 +328,7 @@ def release(session: Session, actor: Actor, public_id: str, party: Party) -> Ste
 def hand_over(session: Session, actor: Actor, public_id: str, party: Party, email: str) -> Step:
     """Give it to a colleague of the party who may decide it: by whoever has it or could, or by a coordinator."""
     require(actor, Permission.EDIT)
-    row, asset, version = _locked(session, actor, public_id)
+    row, asset, version = locked(session, actor, public_id)
     step = _step(session, row, party)
     if party not in actor.parties and not actor.roles & {Role.COORDINATOR, Role.ADMIN}:
         raise NotYourParty()
@@ -365,54 +352,3 @@ def _refuse_other(session: Session, other: Actor, row: Round, asset: Asset, vers
         _refuse(session, other, row, asset, version, step)
     except (Forbidden, Conflict, NotFound):
         raise Invalid(N_("There is nobody of that address who could review this."), code="unknown_person") from None
-
-
-# --- comments ---
-
-
-def comment(session: Session, actor: Actor, public_id: str, quote: str, text: str, answers: str = "") -> Comment:
-    """A remark on a passage that stands in the version, or an answer to a remark."""
-    require(actor, Permission.EDIT)
-    row, asset, version = _locked(session, actor, public_id)
-    cleaned, passage = text.strip()[:LONGEST], quote.strip()
-    if not cleaned:
-        raise Invalid(N_("Write what you want to say."), code="text_missing")
-    former = _comment(session, row, answers) if answers else None
-    if passage and not passages.stands_in(f"{version.title}\n{version.text}", passage):
-        raise Invalid(N_("That passage does not stand in this version: mark it in the text."), code="quote_unknown")
-    parties = set(session.scalars(select(Step.party).where(Step.round_id == row.id)))
-    mine = sorted(parties & {party.value for party in actor.parties}) if Role.REVIEWER in actor.roles else []
-    made = Comment(
-        round_id=row.id,
-        answers_id=former.id if former is not None else None,
-        user_id=actor.user_id,
-        party=mine[0] if mine else "",
-        quote=passage[:LONGEST],
-        text=cleaned,
-    )
-    session.add(made)
-    session.flush()
-    audit.record(session, actor, "comment.add", "round", row.public_id, comment=made.public_id, asset=asset.public_id)
-    return made
-
-
-def _comment(session: Session, row: Round, public_id: str) -> Comment:
-    found = session.scalar(select(Comment).where(Comment.public_id == public_id, Comment.round_id == row.id))
-    if found is None:
-        raise NotFound()
-    return found
-
-
-def resolve(session: Session, actor: Actor, public_id: str, comment_id: str) -> Comment:
-    """The remark is dealt with; saying so again opens it."""
-    require(actor, Permission.EDIT)
-    row, _asset, _version = _locked(session, actor, public_id)
-    found = _comment(session, row, comment_id)
-    if found.resolved_at is None:
-        found.resolved_at, found.resolved_by_id = clock.now(), actor.user_id
-    else:
-        found.resolved_at = found.resolved_by_id = None
-    session.flush()
-    word = "resolve" if found.resolved_at else "reopen"
-    audit.record(session, actor, f"comment.{word}", "round", row.public_id, comment=comment_id)
-    return found

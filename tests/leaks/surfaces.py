@@ -247,6 +247,9 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "rounds.hand_over", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.comment", Kind.FILES, Permission.EDIT, audit=1),
     Surface("POST", "rounds.resolve", Kind.FILES, Permission.EDIT, audit=1),
+    # tests/review/test_remarks.py walks who takes whose words
+    Surface("POST", "rounds.take_wording", Kind.FILES, Permission.EDIT, audit=2),
+    Surface("POST", "rounds_api.take_wording", Kind.FILES, Permission.EDIT, audit=2),
     # tests/review/test_absence.py walks who sees and cancels which absence
     Surface("GET", "rounds.absences", Kind.NO_ASSET, Permission.EDIT),
     Surface("POST", "rounds.be_absent", Kind.NO_ASSET, Permission.REVIEW, audit=1),

@@ -23,7 +23,7 @@ from kb.access import SYSTEM, Actor, Party, Role, Tier
 from kb.db import Database
 from kb.errors import Conflict, Forbidden, Invalid, KbError, NotFound
 from kb.users import User, UserParty
-from review import beginning, inbox, machine, panel, policy, rounds
+from review import beginning, inbox, machine, panel, policy, remarks, rounds
 from review.machine import Answer, RoundState, StepState
 from review.models import Round, Step, Verdict
 from review.policy import Duty, Line
@@ -209,7 +209,7 @@ def test_a_wish_for_changes_lets_the_others_finish_and_the_author_gets_one_list(
         say(make, panel[FIRST], found, FIRST, Answer.REQUEST_CHANGES, "  ")
     say(make, panel[FIRST], found, FIRST, Answer.REQUEST_CHANGES, "Name the price.")
     with make.service.database.writing() as db:
-        rounds.comment(db, make.actor(panel[SECOND]), found.public_id, "one system at a time", "Which one first?")
+        remarks.comment(db, make.actor(panel[SECOND]), found.public_id, "one system at a time", "Which one first?")
     assert state_of(make, version) == "in_review"
     say(make, panel[SECOND], found, SECOND)
     say(make, panel[THIRD], found, THIRD, Answer.REQUEST_CHANGES, "And the date.")
@@ -759,14 +759,14 @@ def test_remarks_hang_on_words_that_stand_there(make_any: Make, author: User) ->
     reviewer, writer = make.actor(panel[FIRST]), make.actor(author)
     with make.service.database.writing() as db:
         with pytest.raises(Invalid):
-            rounds.comment(db, reviewer, found.public_id, "words of another text", "?")
+            remarks.comment(db, reviewer, found.public_id, "words of another text", "?")
         with pytest.raises(Invalid):
-            rounds.comment(db, reviewer, found.public_id, "", "  ")
-        made = rounds.comment(db, reviewer, found.public_id, "We move **one system**", "Which?")
-        rounds.comment(db, writer, found.public_id, "", "The ledger.", made.public_id)
-        rounds.resolve(db, writer, found.public_id, made.public_id)
+            remarks.comment(db, reviewer, found.public_id, "", "  ")
+        made = remarks.comment(db, reviewer, found.public_id, "We move **one system**", "Which?")
+        remarks.comment(db, writer, found.public_id, "", "The ledger.", made.public_id)
+        remarks.resolve(db, writer, found.public_id, made.public_id)
         with pytest.raises(NotFound):
-            rounds.resolve(db, writer, found.public_id, "no-such-one")
+            remarks.resolve(db, writer, found.public_id, "no-such-one")
     with make.service.database.reading() as db:
         (one,) = inbox.get_page(db, writer, found.public_id).comments
         assert (one.party, one.text, one.resolved_by) == (FIRST.value, "Which?", author.name)
