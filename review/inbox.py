@@ -185,6 +185,10 @@ class RoundPage:
     writers: tuple[str, ...]
     steps: tuple[StepShown, ...]
     comments: tuple[CommentShown, ...]
+    is_editable: bool
+    """Whether the reader may write on its asset."""
+    appeal: tuple[str, ...]
+    """To whom a no is taken, in order; empty where nobody said no."""
     wordings: tuple[Taken, ...]
     """Reviewers' words that stand in it; taking them made nobody a writer."""
     since_published: Difference | None
@@ -393,6 +397,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
     names = users.list_names(session, people)
     steps = _steps(session, actor, row, asset, version)
     mine = next((step for step in steps if step.is_yours), None)
+    is_editable = session.scalar(select(Asset.id).where(Asset.id == row.asset_id, editable_by(actor))) is not None
     handling = Handling(version.handling)
     return RoundPage(
         row.public_id,
@@ -423,7 +428,9 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         version.text,
         tuple(sorted(names[one] for one in wrote if one in names)),
         steps,
-        _comments(session, actor, row),
+        _comments(session, actor, row, is_editable),
+        is_editable,
+        _appeal(session, row, steps),
         tuple(remarks.taken(session, version)) if row.access_change_id is None else (),
         _since_published(session, version) if row.access_change_id is None else None,
         _since(session, version, mine.former_number) if mine is not None and mine.former_number else None,
@@ -498,10 +505,18 @@ def _steps(session: Session, actor: Actor, row: Round, asset: Asset, version: Ve
     )
 
 
-def _comments(session: Session, actor: Actor, row: Round) -> tuple[CommentShown, ...]:
+def _appeal(session: Session, row: Round, steps: Sequence[StepShown]) -> tuple[str, ...]:
+    """The coordinators, then the executive whom the policy names: they talk, they do not decide."""
+    if all(step.state is not StepState.REJECTED for step in steps):
+        return ()
+    names = users.list_names(session, panel.coordinators(session))
+    executive = policy.by_number(session, row.policy_number).executive
+    return (*sorted(names.values()), *([executive] if executive else []))
+
+
+def _comments(session: Session, actor: Actor, row: Round, may_edit: bool) -> tuple[CommentShown, ...]:
     found = session.scalars(select(Comment).where(Comment.round_id == row.id).order_by(Comment.id)).all()
     people = {who for one in found for who in (one.user_id, one.resolved_by_id, one.taken_by_id) if who}
-    may_edit = session.scalar(select(Asset.id).where(Asset.id == row.asset_id, editable_by(actor))) is not None
     names = users.list_names(session, people)
 
     def shown(one: Comment, answers: tuple[CommentShown, ...]) -> CommentShown:

@@ -19,6 +19,7 @@ from review.models import PolicyEdition
 ANY: Final = "*"
 MOST_HOURS: Final = 200
 MOST_REVIEWERS: Final = 5
+LONGEST_NAME: Final = 120
 _SHIPPED: Final = yaml.safe_load((Path(__file__).parent / "policy.yaml").read_text(encoding="utf-8"))
 
 
@@ -50,6 +51,8 @@ class Policy:
     number: int
     lines: tuple[Line, ...]
     difference_hours: int
+    executive: str = ""
+    """Whom a party's no is taken to after the coordinators; a name, not a right: nothing is overruled."""
     by: str = ""
     at: datetime | None = None
 
@@ -99,16 +102,17 @@ def _read(number: int, table: Mapping[str, Any], by: str = "", at: datetime | No
         )
         for entry in table["lines"]
     )
-    return Policy(number, lines, table["difference_hours"], by, at)
+    return Policy(number, lines, table["difference_hours"], table.get("executive", ""), by, at)
 
 
-def change(session: Session, actor: Actor, lines: Sequence[Line], difference_hours: int) -> Policy:
+def change(session: Session, actor: Actor, lines: Sequence[Line], difference_hours: int, executive: str = "") -> Policy:
     """A new edition; rounds that are under way keep the one they began with."""
     require(actor, Permission.ADMINISTER)
     _check(lines, difference_hours)
     before = in_force(session)
     table = {
         "difference_hours": difference_hours,
+        "executive": executive.strip()[:LONGEST_NAME],
         "lines": [
             {
                 "type": line.type.value if line.type else ANY,

@@ -365,7 +365,7 @@ def change_policy() -> AnyResponse | tuple[str, int]:
     try:
         lines, difference = _filled()
         with writing() as db:
-            policy.change(db, actor(), lines, difference)
+            policy.change(db, actor(), lines, difference, request.form.get("executive", ""))
     except Invalid as refused:
         return _policy(gettext(refused.text)), 422
     done(gettext("In force for rounds that begin from now on."))

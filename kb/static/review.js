@@ -28,6 +28,10 @@ export function start() {
       press(answer);
     });
   }
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => window.print());
+  }
   if (text && quote)
     document.addEventListener("selectionchange", () => {
       const marked = document.getSelection();
