@@ -27,6 +27,9 @@ WORDS: Mapping[str, str] = {
     "review_unmanned": N_("Everybody of a party is away, with no deputy left: give a review to somebody."),
     "review_approved": N_("All reviewers have cleared it."),
     "review_changes_requested": N_("It came back: reviewers want changes."),
+    "review_stale": N_(
+        "It came back ten working days ago, and nobody has gone on with it: submit it again, or archive it."
+    ),
     "review_rejected": N_("It was rejected."),
     "review_urgent": N_("Urgent: a correction waits for your verdict."),
     "urgent": N_("Urgent: a colleague reports that this hurts a deal. Correct it within 48 hours."),

@@ -148,6 +148,7 @@ class Round(Base):
     begun_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     begun_at: Mapped[datetime] = mapped_column(default=clock.now)
     ended_at: Mapped[datetime | None]
+    stale_told_at: Mapped[datetime | None]
 
 
 class Step(Base):

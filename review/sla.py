@@ -5,22 +5,28 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from content.models import Asset, Version
+from content.kinds import VersionState
+from content.models import Asset, AssetOwner, Version
 from kb import audit, clock, notices
 from kb.access import SYSTEM, Party, Role
 from kb.db import Database
 from kb.users import User, UserParty, UserRole
-from review import away, beginning, hours, panel, profiles
+from review import away, beginning, calendars, hours, panel, profiles
 from review.hours import Calendar
 from review.machine import RoundState, StepState
 from review.models import Round, Step
 
 LEVELS: Final = ((75, "review_due"), (100, "review_late"), (150, "review_stuck"))
 IDLE_HOURS: Final = 8
+STALE_AFTER: Final = timedelta(days=10)
+"""Below it no ten working days can have passed."""
+_STALE_WORK: Final = timedelta(hours=80)
 AT_ONCE: Final = 200
 EVERY: Final = timedelta(seconds=30)
+
+_manager = aliased(User)
 
 
 def sweep(database: Database) -> Callable[[], None]:
@@ -35,6 +41,7 @@ def sweep(database: Database) -> Callable[[], None]:
         tell_due(database)
         return_idle(database)
         offer_again(database)
+        tell_stale(database)
 
     return look
 
@@ -79,7 +86,7 @@ def _tell(database: Database, step_id: int) -> bool:
 
 
 def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
-    """At 75 per cent whoever has it, else the party's reviewers; at 100 its leads; at 150 the coordinators."""
+    """At 75 per cent whoever has it, else the party's reviewers; at 100 its leads; at 150 their managers and the coordinators."""
     party = Party(step.party)
     asset = session.get_one(Asset, row.asset_id)
     able = panel.able(session, asset, [party], panel.writers(session, session.get_one(Version, row.version_id)))[party]
@@ -95,7 +102,13 @@ def _people(session: Session, row: Round, step: Step, level: int) -> set[int]:
             )
         )
         return leads or panel.coordinators(session)
-    return panel.coordinators(session)
+    asked = {step.claimed_by_id} if step.claimed_by_id is not None else set(able)
+    managers = session.scalars(
+        select(_manager.id)
+        .join(User, User.manager_id == _manager.id)
+        .where(User.id.in_(asked), _manager.deactivated_at.is_(None))
+    )
+    return panel.coordinators(session) | set(managers)
 
 
 def return_idle(database: Database) -> int:
@@ -129,6 +142,52 @@ def _return(database: Database, step_id: int, now: datetime) -> None:
         session.flush()
         row = session.get_one(Round, step.round_id)
         audit.record(session, SYSTEM, "step.return", "round", row.public_id, party=step.party)
+
+
+def tell_stale(database: Database) -> int:
+    """What came back and lies with its author for ten working days: they and its owners are told, once."""
+    with database.reading() as session:
+        old = session.execute(
+            _returned().where(Round.ended_at <= clock.now() - STALE_AFTER).order_by(Round.ended_at).limit(AT_ONCE)
+        ).all()
+    stale = [row.id for row in old if hours.between(row.ended_at, clock.now(), calendars.company()) >= _STALE_WORK]
+    for round_id in stale:
+        with database.writing() as session:
+            if session.scalar(_returned().where(Round.id == round_id)) is None:
+                continue
+            row = session.get_one(Round, round_id, with_for_update=True)
+            if row.stale_told_at is not None:
+                continue
+            row.stale_told_at = clock.now()
+            people = panel.writers(session, session.get_one(Version, row.version_id))
+            people |= set(session.scalars(select(AssetOwner.user_id).where(AssetOwner.asset_id == row.asset_id)))
+            for user_id in sorted(people):
+                notices.tell(session, user_id, "review_stale", row.asset_id, f"stale:{row.id}")
+            session.flush()
+            audit.record(session, SYSTEM, "round.stale", "round", row.public_id)
+    return len(stale)
+
+
+def _returned() -> Select[int, datetime | None]:
+    """Rounds that ended with a wish for changes, of a text that nobody has gone on with."""
+    later = aliased(Version)
+    return (
+        select(Round.id, Round.ended_at)
+        .join(Asset, Asset.id == Round.asset_id)
+        .where(
+            Round.state == RoundState.CHANGES_REQUESTED.value,
+            Round.stale_told_at.is_(None),
+            Round.access_change_id.is_(None),
+            Asset.archived_at.is_(None),
+            ~select(later.id)
+            .where(
+                later.asset_id == Round.asset_id,
+                later.state.not_in([VersionState.DRAFT.value, VersionState.CHANGES_REQUESTED.value]),
+                later.created_at > Round.begun_at,
+            )
+            .exists(),
+        )
+    )
 
 
 def offer_again(database: Database) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+import kb.db
+
 revision: str = '0012'
 down_revision: str | None = '0011'
 branch_labels: str | Sequence[str] | None = None
@@ -15,6 +17,7 @@ ONE_TEXT = sa.text("access_change_id IS NULL AND follows_id IS NULL")
 
 def upgrade() -> None:
     op.add_column('review_round', sa.Column('afterwards', sa.JSON(), nullable=True))
+    op.add_column('review_round', sa.Column('stale_told_at', kb.db.UtcDateTime(timezone=True), nullable=True))
     # as it is: a table rebuilt for one more column would drop what refers to it
     op.execute(
         "ALTER TABLE review_round ADD COLUMN follows_id INTEGER "
