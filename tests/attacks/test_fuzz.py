@@ -65,7 +65,8 @@ def run(make: Make, app: Flask, user: User, hidden: list[str], examples: int) ->
             if reference and "reference" in case.path_parameters:
                 case.path_parameters["reference"] = reference
             answer = case.call(headers=headers)
-            statuses[answer.status_code] += 1
+            if not (answer.status_code == 429 and case.path.endswith("/stories")):  # twenty a day are enough
+                statuses[answer.status_code] += 1
             check(case, answer, hidden)
 
         ask()
