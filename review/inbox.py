@@ -397,6 +397,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
     names = users.list_names(session, people)
     steps = _steps(session, actor, row, asset, version)
     mine = next((step for step in steps if step.is_yours), None)
+    may_decide = any(step.is_yours and not step.hindrance for step in steps)  # who writes could not any more
     is_editable = session.scalar(select(Asset.id).where(Asset.id == row.asset_id, editable_by(actor))) is not None
     handling = Handling(version.handling)
     return RoundPage(
@@ -428,7 +429,7 @@ def get_page(session: Session, actor: Actor, public_id: str) -> RoundPage:
         version.text,
         tuple(sorted(names[one] for one in wrote if one in names)),
         steps,
-        _comments(session, actor, row, is_editable),
+        _comments(session, actor, row, is_editable and not may_decide),
         is_editable,
         _appeal(session, row, steps),
         tuple(remarks.taken(session, version)) if row.access_change_id is None else (),
@@ -514,7 +515,7 @@ def _appeal(session: Session, row: Round, steps: Sequence[StepShown]) -> tuple[s
     return (*sorted(names.values()), *([executive] if executive else []))
 
 
-def _comments(session: Session, actor: Actor, row: Round, may_edit: bool) -> tuple[CommentShown, ...]:
+def _comments(session: Session, actor: Actor, row: Round, may_take: bool) -> tuple[CommentShown, ...]:
     found = session.scalars(select(Comment).where(Comment.round_id == row.id).order_by(Comment.id)).all()
     people = {who for one in found for who in (one.user_id, one.resolved_by_id, one.taken_by_id) if who}
     names = users.list_names(session, people)
@@ -529,7 +530,7 @@ def _comments(session: Session, actor: Actor, row: Round, may_edit: bool) -> tup
             one.text,
             one.wording or "",
             names.get(one.taken_by_id or 0, "") if one.taken_at else "",
-            bool(one.wording) and one.taken_at is None and may_edit and one.user_id != actor.user_id,
+            bool(one.wording) and one.taken_at is None and may_take and one.user_id != actor.user_id,
             one.at,
             resolved if one.resolved_at else "",
             answers,
