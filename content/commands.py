@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from content import planning, vocabulary
+from content import access_requests, planning, service, vocabulary
 from content.kinds import Facet
 from kb import access, users
 from kb.console import print_json, say
@@ -95,6 +95,61 @@ def _change(installation: Installation, facet: str, key: str, into: str | None, 
             )
             change = done.public_id
     say.print(f"Done. Undo within a day: kb tag undo {change}", markup=False)
+
+
+def grant_group(installation: Installation) -> click.Group:
+    """`kb grant …` on the installation that the settings name."""
+
+    @click.group(name="grant")
+    def grant() -> None:
+        """Leave to read what a later stage unlocks: list, give, revoke."""
+
+    @grant.command(name="list")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def list_grants(as_json: bool) -> None:
+        """Grants in force, by their end."""
+        with installation() as opened, opened.database.reading() as session:
+            found = access_requests.list_grants(session, access.operator())
+        rows = [
+            {
+                "grant": one.public_id,
+                "asset": one.asset_id,
+                "title": one.title,
+                "to": one.granted_to,
+                "until": one.until.isoformat(),
+                "reason": one.reason,
+            }
+            for one in found
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for row in rows:
+            click.echo("\t".join(str(row[name]) for name in ("grant", "until", "to", "title", "reason")))
+
+    @grant.command(name="give")
+    @click.argument("email")
+    @click.argument("asset")
+    @click.option("--days", type=int, default=access_requests.DAYS, show_default=True, help="1 to 366.")
+    @click.option("--reason", required=True, help="Why; it stands in the trail.")
+    def give(email: str, asset: str, days: int, reason: str) -> None:
+        """Let a person read an asset (its id, or external: and its id) whatever the deal's stage; it opens no tier."""
+        with installation() as opened, opened.database.writing() as session:
+            person = users.get_by_email(session, users.normal_email(email))
+            row = service.get_editable(session, access.operator(), asset)
+            made = access_requests.give(session, access.operator(), row, person.id, reason.strip(), days)
+            until = made.until
+        say.print(f"Until {until:%Y-%m-%d}.", markup=False)
+
+    @grant.command(name="revoke")
+    @click.argument("grant_id", metavar="GRANT")
+    def revoke(grant_id: str) -> None:
+        """End a grant at once."""
+        with installation() as opened, opened.database.writing() as session:
+            access_requests.revoke(session, access.operator(), grant_id)
+        say.print("It holds no longer.", markup=False)
+
+    return grant
 
 
 def export_plan(installation: Installation) -> click.Command:

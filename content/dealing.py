@@ -28,6 +28,7 @@ AREAS = frozenset(
         "planning",
         "stories",
         "notices",
+        "access",
         "account",
     }
 )

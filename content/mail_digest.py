@@ -139,6 +139,8 @@ def _path(line: Line) -> str:
         return "/recalls"
     if line.kind.startswith("urgent"):
         return "/urgent"
+    if line.kind.startswith("access_"):
+        return "/access-requests"
     if line.is_editable:
         return f"/assets/{line.asset_id}/{'review' if line.kind.startswith('review') else 'edit'}"
     return f"/assets/{line.asset_id}"

@@ -253,6 +253,49 @@ class MissingOnBoard(Base):
     since_on: Mapped[date] = mapped_column(Date)
 
 
+class AccessRequest(Base):
+    """A person asks to read what a later stage unlocks; whoever decides says why, and a yes is a grant with an end."""
+
+    __tablename__ = "access_request"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'granted', 'refused', 'withdrawn')", name="state"),
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("state NOT IN ('granted', 'refused') OR answer <> ''", name="has_answer"),
+        Index(
+            "uq_access_request_one_open",
+            "asset_id",
+            "user_id",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), index=True)
+    deal_id: Mapped[int | None] = mapped_column(ForeignKey("deal.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(20), default="open", index=True)
+    asked_at: Mapped[datetime] = mapped_column(default=clock.now)
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    decided_at: Mapped[datetime | None]
+    answer: Mapped[str] = mapped_column(Text, default="")
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("access_grant.id"))
+
+
+class LockedTry(Base):
+    """How often a person came on a day to an asset that a later stage unlocks."""
+
+    __tablename__ = "locked_try"
+
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True)
+    tried_on: Mapped[date] = mapped_column(Date, primary_key=True)
+    tries: Mapped[int] = mapped_column(default=1)
+
+
 class Doubt(Base):
     """Why an asset is unverified though its interval has not run out; a verification ends those that do not block it."""
 

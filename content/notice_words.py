@@ -40,6 +40,9 @@ WORDS: Mapping[str, str] = {
     "held": N_("It is on hold: no reader finds it until that is lifted."),
     "recall": N_("A text that you used was called back: say what the customer got."),
     "recall_late": N_("One of your people has not answered a recall for a day, on an open deal."),
+    "access_asked": N_("A colleague asks to read what a later stage unlocks."),
+    "access_granted": N_("You may read what you asked for."),
+    "access_refused": N_("What you asked for stays shut: see why."),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
 }
@@ -102,8 +105,8 @@ def lines_of(session: Session, actor: Actor, found: Sequence[notices.Told | noti
 
 
 def is_led_elsewhere(kind: str) -> bool:
-    """Whether it leads to one's recalls or urgent cases, which ask for themselves what one may see of a held text."""
-    return kind in RECALLS or kind.startswith("urgent")
+    """Whether it leads to one's recalls, urgent cases or access requests, which ask for themselves what one may see."""
+    return kind in RECALLS or kind.startswith(("urgent", "access_"))
 
 
 def _what(row: Row[int, str, str, str, bool] | None, may_edit: bool) -> tuple[str, str, str, bool]:

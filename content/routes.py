@@ -7,7 +7,20 @@ from flask_babel import gettext, ngettext
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import activity, dealing, editing, files, library, publishing, reading, service, stories, usage, verifying
+from content import (
+    access_requests,
+    activity,
+    dealing,
+    editing,
+    files,
+    library,
+    publishing,
+    reading,
+    service,
+    stories,
+    usage,
+    verifying,
+)
 from content.api import EventBody
 from content.deals import DealContext
 from content.kinds import UseKind, VersionState
@@ -39,6 +52,8 @@ def asset(reference: str) -> str | tuple[str, int]:
             opinion = usage.opinion(db, page.asset.id) if editable else None
             use = activity.uses(db, clock.now() - activity.USED_WITHIN, [page.asset.id]).get(page.asset.id)
     except StageLocked as locked:
+        with writing() as db:
+            access_requests.note_try(db, actor(), locked.teaser.id)
         return render_template("errors/locked.html", teaser=locked.teaser), 403
     search_id = request.args.get("search", "")[:24]
     _note_view(page.asset.public_id, search_id)

@@ -17,6 +17,8 @@ from flask_bootstrap import Bootstrap5
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import content.access_api
+import content.access_routes
 import content.api
 import content.board_routes
 import content.editor_routes
@@ -40,6 +42,7 @@ import search.api
 import search.routes
 from content import (
     access_changes,
+    access_requests,
     alike,
     conversions,
     dealing,
@@ -194,6 +197,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.file_api.area,
         content.notice_routes.area,
         content.plan_routes.area,
+        content.access_routes.area,
+        content.access_api.area,
         content.story_routes.area,
         content.story_routes.api,
         content.vocabulary_routes.area,
@@ -289,6 +294,7 @@ def _teach_templates(app: Flask) -> None:
             "unread": _unread,
             "reviews_waiting": _reviews_waiting,
             "recalls_waiting": _recalls_waiting,
+            "requests_waiting": _requests_waiting,
             "urgent_case_of": _urgent_case_of,
             "may_hold": _may_hold,
             "urgent_now": _urgent_now,
@@ -328,6 +334,15 @@ def _recalls_waiting() -> int:
         return 0
     with db.reading() as session:
         return recalls.waiting_for(session, who)
+
+
+def _requests_waiting() -> int:
+    """How many access requests the person who is signed in could answer, for the menu."""
+    who = g.get("actor")
+    if who is None or who.user_id is None:
+        return 0
+    with db.reading() as session:
+        return access_requests.waiting_for(session, who)
 
 
 def _urgent_case_of(reference: str) -> urgent.CaseShown | None:

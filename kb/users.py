@@ -175,6 +175,17 @@ def list_names(session: Session, user_ids: Iterable[int]) -> Mapping[int, str]:
     return {row.id: row.name for row in rows}
 
 
+def with_roles(session: Session, *roles: Role) -> set[int]:
+    """Ids of the active people who have one of the roles."""
+    return set(
+        session.scalars(
+            select(UserRole.user_id)
+            .join(User, User.id == UserRole.user_id)
+            .where(UserRole.role.in_([role.value for role in roles]), User.deactivated_at.is_(None))
+        )
+    )
+
+
 def list_teams(session: Session, team_ids: Iterable[int]) -> Mapping[int, str]:
     """Names of teams by id."""
     rows = session.execute(select(Team.id, Team.name).where(Team.id.in_(set(team_ids))))

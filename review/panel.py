@@ -9,6 +9,7 @@ from content import service
 from content.kinds import VersionState
 from content.models import Asset, Contribution, Version
 from content.visibility import editable_by
+from kb import users
 from kb.access import Actor, Party, Role, Tier
 from kb.errors import NotFound
 from kb.users import User, UserParty, UserRole
@@ -90,13 +91,7 @@ def able(session: Session, asset: Asset, parties: Sequence[Party], without: set[
 
 def coordinators(session: Session) -> set[int]:
     """Who is told where nobody else is left."""
-    return set(
-        session.scalars(
-            select(UserRole.user_id)
-            .join(User, User.id == UserRole.user_id)
-            .where(UserRole.role == Role.COORDINATOR.value, User.deactivated_at.is_(None))
-        )
-    )
+    return users.with_roles(session, Role.COORDINATOR)
 
 
 def sees(actor: Actor) -> ColumnElement[bool]:

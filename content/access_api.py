@@ -1,0 +1,197 @@
+"""Access requests and grants for programs."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from flask import Response
+from pydantic import Field
+
+from content import access_requests, dealing
+from content.access_requests import GrantShown as GrantLine
+from content.access_requests import RequestShown as RequestLine
+from kb.access import Permission
+from kb.api import PREFIX, Shown, Strict, answers, spec, write
+from kb.db import reading as reading_session
+from kb.web import Area, actor
+
+area = Area("access_api", __name__, url_prefix=PREFIX)
+
+Words = Annotated[str, Field(min_length=1, max_length=access_requests.LONGEST)]
+
+
+class AskBody(Strict):
+    """`deal` is the one on which it is locked, empty for none; `reason` is read by whoever decides."""
+
+    reason: Words
+    deal: Annotated[str, Field(max_length=dealing.MAX_REFERENCE)] = ""
+
+
+class DecisionBody(Strict):
+    """With `allow`, it may be read for so many days whatever the deal's stage."""
+
+    decision: Literal["allow", "refuse"]
+    answer: Words
+    days: Annotated[int, Field(ge=1, le=access_requests.MOST_DAYS)] = access_requests.DAYS
+
+
+class RequestShown(Shown):
+    id: str
+    asset: str
+    title: str
+    asked_by: str
+    deal: str
+    reason: str
+    state: str
+    asked_at: datetime
+    decided_by: str
+    decided_at: datetime | None
+    answer: str
+    until: datetime | None
+    may_decide: bool
+
+
+class GrantShown(Shown):
+    id: str
+    asset: str
+    title: str
+    granted_to: str
+    until: datetime
+    reason: str
+
+
+class RequestsShown(Shown):
+    """`asked`: what the caller decides; `mine`: what the caller asked for; `grants` in force that concern them."""
+
+    asked: list[RequestShown]
+    mine: list[RequestShown]
+    grants: list[GrantShown]
+
+
+class ShutShown(Shown):
+    asset: str
+    title: str
+    stage: str
+    tries: int
+    people: int
+    asked: int
+
+
+class ShutRowsShown(Shown):
+    items: list[ShutShown]
+
+
+def _request(one: RequestLine) -> RequestShown:
+    return RequestShown(
+        id=one.public_id,
+        asset=one.asset_id,
+        title=one.title,
+        asked_by=one.asked_by,
+        deal=one.deal,
+        reason=one.reason,
+        state=one.state,
+        asked_at=one.asked_at,
+        decided_by=one.decided_by,
+        decided_at=one.decided_at,
+        answer=one.answer,
+        until=one.until,
+        may_decide=one.may_decide,
+    )
+
+
+def _grant(one: GrantLine) -> GrantShown:
+    return GrantShown(
+        id=one.public_id,
+        asset=one.asset_id,
+        title=one.title,
+        granted_to=one.granted_to,
+        until=one.until,
+        reason=one.reason,
+    )
+
+
+def _all(db: Any) -> RequestsShown:
+    return RequestsShown(
+        asked=[_request(one) for one in access_requests.list_for_me(db, actor())],
+        mine=[_request(one) for one in access_requests.list_mine(db, actor())],
+        grants=[_grant(one) for one in access_requests.list_grants(db, actor())],
+    )
+
+
+@area.get("/access-requests", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=RequestsShown), tags=["access"])
+def requests() -> RequestsShown:
+    """What the caller decides, what they asked for, and grants in force."""
+    with reading_session() as db:
+        return _all(db)
+
+
+@area.post("/assets/<reference>/access-requests", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_201=RequestsShown), tags=["access"])
+def ask(reference: str, json: AskBody) -> Response:
+    """Ask for an asset that a later stage unlocks; 409 `not_locked` where it can be read already."""
+    deal = dealing.named(json.deal)
+
+    def act(db: Any) -> RequestsShown:
+        access_requests.ask(db, actor(), deal, reference, json.reason)
+        return _all(db)
+
+    return write(act, 201)
+
+
+@area.post("/access-requests/<public_id>/decide", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=RequestsShown), tags=["access"])
+def decide(public_id: str, json: DecisionBody) -> Response:
+    """Yes with an end, or no; both with the reason."""
+
+    def act(db: Any) -> RequestsShown:
+        if json.decision == "allow":
+            access_requests.allow(db, actor(), public_id, json.answer, json.days)
+        else:
+            access_requests.refuse(db, actor(), public_id, json.answer)
+        return _all(db)
+
+    return write(act)
+
+
+@area.post("/access-requests/<public_id>/withdraw", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=RequestsShown), tags=["access"])
+def withdraw(public_id: str) -> Response:
+    """Not needed any more."""
+
+    def act(db: Any) -> RequestsShown:
+        access_requests.withdraw(db, actor(), public_id)
+        return _all(db)
+
+    return write(act)
+
+
+@area.post("/grants/<public_id>/revoke", needs=Permission.USE)
+@spec.validate(resp=answers(HTTP_200=RequestsShown), tags=["access"])
+def revoke(public_id: str) -> Response:
+    """End a grant at once."""
+
+    def act(db: Any) -> RequestsShown:
+        access_requests.revoke(db, actor(), public_id)
+        return _all(db)
+
+    return write(act)
+
+
+@area.get("/library/shut", needs=Permission.EDIT)
+@spec.validate(resp=answers(HTTP_200=ShutRowsShown), tags=["access"])
+def shut() -> ShutRowsShown:
+    """What readers came to and could not open in 90 days, of what the caller edits."""
+    with reading_session() as db:
+        return ShutRowsShown(
+            items=[
+                ShutShown(
+                    asset=one.asset_id,
+                    title=one.title,
+                    stage=one.stage.key if one.stage is not None else "",
+                    tries=one.tries,
+                    people=one.people,
+                    asked=one.asked,
+                )
+                for one in access_requests.shut(db, actor())
+            ]
+        )
