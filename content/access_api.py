@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field
 
-from content import access_requests, dealing
+from content import access_requests, dealing, explaining
 from content.access_requests import GrantShown as GrantLine
 from content.access_requests import RequestShown as RequestLine
 from kb.access import Permission
@@ -195,3 +195,45 @@ def shut() -> ShutRowsShown:
                 for one in access_requests.shut(db, actor())
             ]
         )
+
+
+class ExplainQuery(Strict):
+    """`person` by address, `asset` by id or `external:` and its id, `deal` by ours or the CRM's id, empty for none."""
+
+    person: Annotated[str, Field(min_length=3, max_length=254)]
+    asset: Annotated[str, Field(min_length=1, max_length=220)]
+    deal: Annotated[str, Field(max_length=dealing.MAX_REFERENCE)] = ""
+
+
+class PartShown(Shown):
+    name: str
+    holds: bool
+
+
+class ExplainedShown(Shown):
+    """Visible where all of `needed` hold, and any of `any_of`; `may` is what the handling allows then."""
+
+    visible: bool
+    teased: bool
+    editable: bool
+    on_deal: bool
+    needed: list[PartShown]
+    any_of: list[PartShown]
+    may: list[str]
+
+
+@area.get("/explain", needs=Permission.ADMINISTER)
+@spec.validate(resp=answers(HTTP_200=ExplainedShown), tags=["access"])
+def explain(query: ExplainQuery) -> ExplainedShown:
+    """Why somebody sees an asset on a deal, or does not; by the rule that every surface asks."""
+    with reading_session() as db:
+        found = explaining.explain(db, actor(), query.person, query.asset, query.deal)
+    return ExplainedShown(
+        visible=found.is_visible,
+        teased=found.is_teased,
+        editable=found.is_editable,
+        on_deal=found.is_on_deal,
+        needed=[PartShown(name=one.name, holds=one.holds) for one in found.needed],
+        any_of=[PartShown(name=one.name, holds=one.holds) for one in found.any_of],
+        may=sorted(act.value for act in found.acts),
+    )

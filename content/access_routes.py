@@ -4,11 +4,11 @@ from flask import redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import access_requests, dealing
+from content import access_requests, dealing, explaining
 from kb.access import Permission
 from kb.db import reading as reading_session
 from kb.db import writing
-from kb.errors import Invalid
+from kb.errors import Invalid, NotFound
 from kb.web import Area, actor, done
 
 area = Area("access", __name__)
@@ -97,3 +97,18 @@ def shut() -> str:
     with reading_session() as db:
         found = access_requests.shut(db, actor())
     return render_template("content/shut.html", rows=found)
+
+
+@area.get("/explain", needs=Permission.ADMINISTER)
+def explain() -> str | tuple[str, int]:
+    """Why somebody sees an asset on a deal, or does not."""
+    given = {name: request.args.get(name, "").strip()[:254] for name in ("person", "asset", "on")}
+    found, wrong = None, ""
+    if given["person"] and given["asset"]:
+        try:
+            with reading_session() as db:
+                found = explaining.explain(db, actor(), given["person"], given["asset"], given["on"])
+        except NotFound as unknown:
+            wrong = gettext(unknown.text)
+    page = render_template("content/explain.html", found=found, wrong=wrong, given=given)
+    return (page, 404) if wrong else page

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from content import access_requests, planning, service, vocabulary
+from content import access_requests, explaining, planning, service, vocabulary
 from content.kinds import Facet
 from kb import access, users
 from kb.console import print_json, say
@@ -95,6 +95,38 @@ def _change(installation: Installation, facet: str, key: str, into: str | None, 
             )
             change = done.public_id
     say.print(f"Done. Undo within a day: kb tag undo {change}", markup=False)
+
+
+def explain_command(installation: Installation) -> click.Command:
+    """`kb explain` on the installation that the settings name."""
+
+    @click.command(name="explain")
+    @click.argument("email")
+    @click.argument("asset")
+    @click.option("--deal", default="", help="Id of the deal, ours or the CRM's.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def explain(email: str, asset: str, deal: str, as_json: bool) -> None:
+        """Why a person sees an asset (its id, or external: and its id) on a deal, or does not."""
+        with installation() as opened, opened.database.reading() as session:
+            found = explaining.explain(session, access.operator(), email, asset, deal)
+        if as_json:
+            print_json(
+                {
+                    "visible": found.is_visible,
+                    "teased": found.is_teased,
+                    "needed": {one.name: one.holds for one in found.needed},
+                    "any_of": {one.name: one.holds for one in found.any_of},
+                    "may": sorted(act.value for act in found.acts),
+                }
+            )
+            return
+        answer = "visible" if found.is_visible else "its title alone" if found.is_teased else "not visible"
+        click.echo(f"{found.title}: {answer} for {found.person}")
+        for heading, parts in (("all of", found.needed), ("one of", found.any_of)):
+            for one in parts:
+                click.echo(f"{heading}\t{'holds' if one.holds else 'does not hold'}\t{one.words}")
+
+    return explain
 
 
 def grant_group(installation: Installation) -> click.Group:

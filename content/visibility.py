@@ -100,6 +100,26 @@ def unlocked_by(actor: Actor, deal: DealContext | None) -> ColumnElement[str]:
     )
 
 
+def conditions(actor: Actor, deal: DealContext | None) -> dict[str, ColumnElement[bool]]:
+    """The parts of which `visible_to` is made, by name: all of NEEDED hold, and any of ANY_OF."""
+    return {
+        "published": _has_published,
+        "not_withdrawn": Asset.withdrawn_at.is_(None),
+        "not_held": Asset.held_at.is_(None),
+        "not_expired": func.coalesce(Asset.expires_at > this_moment, true()),
+        "cleared": _is_cleared_for(actor),
+        "audience": _is_audience(actor),
+        "no_stage": _needs_no_stage(actor),
+        "stage_reached": _is_reached(actor, deal),
+        "used_on_deal": _was_used_on(actor, deal),
+        "granted": _has_grant(actor),
+    }
+
+
+NEEDED = ("published", "not_withdrawn", "not_held", "not_expired", "cleared", "audience")
+ANY_OF = ("no_stage", "stage_reached", "used_on_deal", "granted")
+
+
 def editable_by(actor: Actor) -> ColumnElement[bool]:
     """Whose drafts and versions an editor sees, in the editors' pages alone."""
     if not actor.is_user or actor.roles & {Role.ADMIN, Role.COORDINATOR}:

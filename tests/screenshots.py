@@ -110,6 +110,12 @@ SIGHTS = (
     Sight("ask", "rep", "/search?q=价格&deal=D-1042", press=".later a >> nth=0", whole=True),
     Sight("access-requests", "marketer", "/access-requests?deal=", whole=True),
     Sight("shut", "marketer", "/library/shut?deal="),
+    Sight(
+        "explain",
+        "admin",
+        "/explain?person=lin.yue@yunshu.example&asset=external:CS-YUANSHAN-ZH&on=D-1042&deal=",
+        whole=True,
+    ),
     Sight("policy", "admin", "/review-policy?deal=", whole=True),
     Sight("notices", "marketer", "/notices?deal="),
     Sight("stories", "rep", "/stories?deal=D-1042", whole=True),

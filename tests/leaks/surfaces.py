@@ -457,6 +457,9 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "access_api.withdraw", Kind.FILES, Permission.USE, audit=1),
     Surface("POST", "access_api.revoke", Kind.FILES, Permission.USE, audit=1),
     Surface("GET", "access_api.shut", Kind.LISTS_EDITABLE, Permission.EDIT),
+    # tests/content/test_explaining.py holds it against the rule itself
+    Surface("GET", "access.explain", Kind.FILES, Permission.ADMINISTER),
+    Surface("GET", "access_api.explain", Kind.FILES, Permission.ADMINISTER),
     Surface("GET", "stories.page", Kind.OWN, Permission.USE),
     Surface("POST", "stories.submit", Kind.OWN, Permission.USE, audit=1),
     Surface("POST", "stories_api.send", Kind.OWN, Permission.USE, audit=1),
