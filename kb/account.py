@@ -1,6 +1,7 @@
 """One's own page: password, language, API tokens."""
 
 from flask import current_app, redirect, render_template, request, url_for
+from flask import session as flask_session
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -23,10 +24,12 @@ def _page(errors: dict[str, str] | None = None, new_token: str = "") -> str:
     with reading() as session:
         kept = tokens.list_own(session, actor())
         rhythm = users.own_mails(session, actor())
+        browsers = sessions.list_own(session, actor(), flask_session.get("_user_id", ""))
     scopes = sorted(permission.value for permission in actor().permissions)
     return render_template(
         "account/page.html",
         rhythm=rhythm,
+        browsers=browsers,
         has_mail=current_app.config["KB_HAS_MAIL"],
         tokens=kept,
         languages=LANGUAGES,
@@ -66,6 +69,15 @@ def password() -> AnyResponse | tuple[str, int]:
         return _page({"password": gettext(mistake.text)}), 422
     login.begin(token)
     done(gettext("Password changed. Other browsers are signed out."))
+    return redirect(url_for("account.page"))
+
+
+@area.post("/sessions/end", needs=Permission.ACCOUNT)
+def end_others() -> AnyResponse:
+    """Sign out every other browser."""
+    with writing() as session:
+        sessions.close_others(session, actor(), flask_session.get("_user_id", ""))
+    done(gettext("Every other browser is signed out."))
     return redirect(url_for("account.page"))
 
 

@@ -55,7 +55,22 @@ from content import (
     publishing,
     submission,
 )
-from kb import account, api, clock, db, health, idempotency, language, login, mail, notices, outbox, web
+from kb import (
+    account,
+    api,
+    clock,
+    db,
+    health,
+    idempotency,
+    language,
+    login,
+    mail,
+    notices,
+    outbox,
+    people_api,
+    people_routes,
+    web,
+)
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
@@ -197,6 +212,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.file_api.area,
         content.notice_routes.area,
         content.plan_routes.area,
+        people_routes.area,
+        people_api.area,
         content.access_routes.area,
         content.access_api.area,
         content.story_routes.area,

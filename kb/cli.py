@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from content import commands, deals, exporting, filestore, importing, mapping, sample, taxonomy
 from content.crm import CsvImport
 from content.importing import AssetImport, Options, Report
-from kb import access, audit, clock, config, doctor, migrate, outbox, serving, tokens, users, worker
+from kb import access, audit, clock, config, doctor, migrate, outbox, people, serving, tokens, users, worker
 from kb.app import Service, configure_logging, create_app, open_service
 from kb.backup_commands import backup_command, restore_command
 from kb.config import LOOPBACK, Settings, prepare_data_dir
@@ -320,6 +320,52 @@ def add_user(
         users.add(session, access.operator(), users.with_password(users.new_user(fields), password))
     if not password_stdin:
         click.echo(password)
+
+
+@user.command(name="list")
+@click.option("--left", is_flag=True, help="Who may not sign in any more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+def list_users(left: bool, as_json: bool) -> None:
+    """Who may sign in, by name."""
+    with installation() as opened, opened.database.reading() as session:
+        found = people.list_people(session, access.operator(), active=not left, limit=100_000).rows
+    if as_json:
+        print_json(
+            [
+                {
+                    "email": one.email,
+                    "name": one.name,
+                    "roles": list(one.roles),
+                    "parties": list(one.parties),
+                    "clearance": one.clearance,
+                    "teams": list(one.teams),
+                    "manager": one.manager,
+                }
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        click.echo(f"{one.email}\t{one.name}\t{','.join(one.roles)}\t{one.clearance}\t{','.join(one.teams)}")
+
+
+@user.command(name="deactivate")
+@click.argument("email")
+@click.option("--reason", default="", help="Why; it stands in the trail.")
+def deactivate_user(email: str, reason: str) -> None:
+    """Nobody signs in as this person any more; sessions and tokens end at once."""
+    with installation() as opened, opened.database.writing() as session:
+        people.deactivate(session, access.operator(), users.get_by_email(session, email).public_id, reason)
+    say.print("Signed out everywhere.", markup=False)
+
+
+@user.command(name="reactivate")
+@click.argument("email")
+def reactivate_user(email: str) -> None:
+    """The person may sign in again, with the former password; tokens stay ended."""
+    with installation() as opened, opened.database.writing() as session:
+        people.reactivate(session, access.operator(), users.get_by_email(session, email).public_id)
+    say.print("May sign in again.", markup=False)
 
 
 @cli.group()

@@ -107,7 +107,7 @@ def sign_in() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]
     password = request.form.get("password", "")[:MAX_INPUT]
     onward = safe_next(request.form.get("next"))
     try:
-        token = attempt(email, password, request.remote_addr or "")
+        token = attempt(email, password, request.remote_addr or "", request.headers.get("User-Agent", ""))
     except TooMuch as refusal:
         text = gettext("Too many tries. Wait %(minutes)s minutes.", minutes=max(1, refusal.retry_after // 60))
         return (
@@ -140,7 +140,7 @@ def sign_out() -> AnyResponse:
     return redirect(url_for("login.page"))
 
 
-def attempt(email: str, password: str, host: str) -> str | None:
+def attempt(email: str, password: str, host: str, agent: str = "") -> str | None:
     """Check the password and open a session; None when it is wrong, TooMuch when the throttle holds."""
     keys = (_key("address", " ".join(email.casefold().split())), _key("host", host))
     with reading() as db:
@@ -156,7 +156,7 @@ def attempt(email: str, password: str, host: str) -> str | None:
             return None
         db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
         audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id)
-        return sessions.open_for(db, fresh)
+        return sessions.open_for(db, fresh, agent, host)
 
 
 def _refuse_throttled(db: Session, keys: tuple[str, str]) -> None:

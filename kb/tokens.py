@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, ForeignKey, String, select
+from sqlalchemy import JSON, ForeignKey, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kb import audit, clock, users
@@ -140,6 +140,18 @@ def revoke(session: Session, actor: Actor, token_id: str) -> None:
         raise NotFound(code="unknown_token")
     row.revoked_at = clock.now()
     audit.record(session, actor, "token.revoke", "token", row.public_id)
+
+
+def count_of(session: Session, user_id: int) -> int:
+    """How many tokens of a person are in force."""
+    in_force = (ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > clock.now())
+    return session.scalar(select(func.count()).select_from(ApiToken).where(*in_force)) or 0
+
+
+def revoke_all(session: Session, user_id: int) -> None:
+    """End every token of a person; the caller has asked who may, and leaves the trail."""
+    for row in session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))):
+        row.revoked_at = clock.now()
 
 
 def _row(session: Session, token: str) -> ApiToken | None:

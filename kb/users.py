@@ -180,6 +180,12 @@ def list_names(session: Session, user_ids: Iterable[int]) -> Mapping[int, str]:
     return {row.id: row.name for row in rows}
 
 
+def list_emails(session: Session, user_ids: Iterable[int]) -> Mapping[int, str]:
+    """Addresses by id."""
+    rows = session.execute(select(User.id, User.email).where(User.id.in_(set(user_ids))))
+    return {row.id: row.email for row in rows}
+
+
 def with_roles(session: Session, *roles: Role) -> set[int]:
     """Ids of the active people who have one of the roles."""
     return set(
@@ -221,6 +227,8 @@ class NewUser:
     language: str = ""
     password: str = ""
     manager: str = ""
+    takes_manager_away: bool = False
+    """Without an address in `manager`, whether the present one goes."""
 
 
 class Outcome(StrEnum):
@@ -299,14 +307,7 @@ def put(session: Session, actor: Actor, new: NewUser) -> Outcome:
     if user is None:
         add(session, actor, new)
         return Outcome.CREATED
-    before = _state(user)
-    _apply(session, user, new)
-    session.flush()
-    if _state(user) == before:
-        return Outcome.UNCHANGED
-    user.epoch += 1
-    audit.record(session, actor, "user.change", "user", user.public_id, **_traced(new))
-    return Outcome.UPDATED
+    return Outcome.UPDATED if bring_to(session, actor, user, new) else Outcome.UNCHANGED
 
 
 def _apply(session: Session, user: User, new: NewUser) -> None:
@@ -319,6 +320,8 @@ def _apply(session: Session, user: User, new: NewUser) -> None:
     _keep_only(user.teams, "team_id", teams, lambda value: UserTeam(team_id=value))
     if new.manager:
         user.manager_id = get_by_email(session, new.manager).id
+    elif new.takes_manager_away:
+        user.manager_id = None
     if new.password:
         _set_password(user, new.password)
 
@@ -411,6 +414,19 @@ def _set_password(user: User, password: str) -> None:
     if len(password) < MINIMUM_PASSWORD_LENGTH or password.casefold() == user.email:
         raise WeakPassword()
     user.password_hash = _hasher.hash(password)
+
+
+def bring_to(session: Session, actor: Actor, user: User, new: NewUser) -> bool:
+    """Bring a loaded person to what is given; answers whether anything changed. Their sessions end where it did."""
+    require(actor, Permission.ADMINISTER)
+    before = _state(user)
+    _apply(session, user, new)
+    session.flush()
+    if _state(user) == before:
+        return False
+    user.epoch += 1
+    audit.record(session, actor, "user.change", "user", user.public_id, **_traced(new))
+    return True
 
 
 def with_password(new: NewUser, password: str) -> NewUser:

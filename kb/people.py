@@ -1,0 +1,222 @@
+"""People as administrators look after them: who may do what, their sessions, leaving and coming back."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from kb import audit, clock, sessions, tokens, users
+from kb.access import Actor, Party, Permission, Role, Tier, require
+from kb.errors import N_, Conflict, NotFound
+from kb.users import Team, User, UserRole, UserTeam
+
+PAGE: Final = 50
+HISTORY: Final = 20
+
+
+class LastAdmin(Conflict):
+    code, message = "last_admin", N_("This is the last administrator: name another one first.")
+
+
+class Yourself(Conflict):
+    code, message = "yourself", N_("Somebody else takes your own rights or your account: ask another administrator.")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    public_id: str
+    email: str
+    name: str
+    roles: tuple[Role, ...]
+    parties: tuple[Party, ...]
+    clearance: Tier
+    teams: tuple[str, ...]
+    manager: str
+    is_active: bool
+    seen_at: datetime | None
+    """When a browser of theirs asked last, as far as a session of theirs is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPage:
+    """One person, with what an administrator changes and sees."""
+
+    line: PersonLine
+    language: str
+    sessions: tuple[sessions.SessionLine, ...]
+    tokens: int
+    signed_in_at: tuple[datetime, ...]
+    """The newest sign-ins, from the trail."""
+    is_yourself: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    rows: tuple[PersonLine, ...]
+    total: int
+    teams: tuple[str, ...]
+
+
+def list_people(
+    session: Session,
+    actor: Actor,
+    words: str = "",
+    role: Role | None = None,
+    *,
+    active: bool = True,
+    offset: int = 0,
+    limit: int = PAGE,
+) -> PeoplePage:
+    """Who may sign in, or who may not any more; by name."""
+    require(actor, Permission.ADMINISTER)
+    rules: list[ColumnElement[bool]] = [User.deactivated_at.is_(None) if active else User.deactivated_at.is_not(None)]
+    if words.strip():
+        pattern = "%" + words.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rules.append(or_(User.name.ilike(pattern, escape="\\"), User.email.ilike(pattern, escape="\\")))
+    if role is not None:
+        rules.append(User.id.in_(select(UserRole.user_id).where(UserRole.role == role.value)))
+    found = session.scalars(
+        select(User)
+        .where(*rules)
+        .options(
+            selectinload(User.roles), selectinload(User.parties), selectinload(User.teams).selectinload(UserTeam.team)
+        )
+        .order_by(User.name, User.id)
+        .offset(offset)
+        .limit(limit)
+    ).all()
+    total = session.scalar(select(func.count()).select_from(User).where(*rules)) or 0
+    return PeoplePage(tuple(_lines(session, found)), total, list_teams(session))
+
+
+def list_teams(session: Session) -> tuple[str, ...]:
+    return tuple(session.scalars(select(Team.name).order_by(Team.name)))
+
+
+def _lines(session: Session, found: Sequence[User]) -> list[PersonLine]:
+    heads = users.list_emails(session, {user.manager_id for user in found if user.manager_id is not None})
+    seen = sessions.last_seen(session, [user.id for user in found])
+    return [
+        PersonLine(
+            user.public_id,
+            user.email,
+            user.name,
+            tuple(sorted(Role(row.role) for row in user.roles)),
+            tuple(sorted(Party(row.party) for row in user.parties)),
+            Tier(user.clearance),
+            tuple(sorted(row.team.name for row in user.teams)),
+            heads.get(user.manager_id or 0, ""),
+            user.deactivated_at is None,
+            seen.get(user.id),
+        )
+        for user in found
+    ]
+
+
+def get(session: Session, actor: Actor, public_id: str) -> PersonPage:
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    (line,) = _lines(session, [user])
+    begun = session.scalars(
+        select(audit.AuditEntry.at)
+        .where(audit.AuditEntry.action == "session.begin", audit.AuditEntry.object_id == public_id)
+        .order_by(audit.AuditEntry.sequence.desc())
+        .limit(HISTORY)
+    ).all()
+    return PersonPage(
+        line,
+        user.language,
+        tuple(sessions.list_of(session, user)),
+        tokens.count_of(session, user.id),
+        tuple(begun),
+        user.id == actor.user_id,
+    )
+
+
+def _find(session: Session, public_id: str) -> User:
+    user = session.scalar(
+        select(User)
+        .where(User.public_id == public_id)
+        .options(
+            selectinload(User.roles), selectinload(User.parties), selectinload(User.teams).selectinload(UserTeam.team)
+        )
+    )
+    if user is None:
+        raise NotFound()
+    return user
+
+
+def add(session: Session, actor: Actor, fields: Mapping[str, str]) -> tuple[str, str]:
+    """A new person with a password that is shown once; answers their id and the password. Raises Invalid, Conflict."""
+    require(actor, Permission.ADMINISTER)
+    password = secrets.token_urlsafe(12)
+    made = users.add(session, actor, users.with_password(users.new_user(fields), password))
+    return made.public_id, password
+
+
+def change(session: Session, actor: Actor, public_id: str, fields: Mapping[str, str]) -> None:
+    """Bring a person to these roles, parties, clearance, teams; holds with their next request."""
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    wanted = users.new_user({**fields, "email": user.email})
+    if Role.ADMIN not in wanted.roles:
+        _keep_an_admin(session, actor, user)
+    users.bring_to(session, actor, user, replace(wanted, takes_manager_away=not wanted.manager))
+
+
+def _keep_an_admin(session: Session, actor: Actor, user: User) -> None:
+    if not any(row.role == Role.ADMIN.value for row in user.roles):
+        return
+    if user.id == actor.user_id:
+        raise Yourself()
+    if users.with_roles(session, Role.ADMIN) <= {user.id}:
+        raise LastAdmin()
+
+
+def deactivate(session: Session, actor: Actor, public_id: str, reason: str) -> None:
+    """Nobody signs in as this person any more; sessions and tokens end with the commit, what they wrote stays."""
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    if user.id == actor.user_id:
+        raise Yourself()
+    if user.deactivated_at is not None:
+        raise Conflict(N_("This person may not sign in already."), code="deactivated")
+    _keep_an_admin(session, actor, user)
+    user.deactivated_at = clock.now()
+    user.epoch += 1
+    tokens.revoke_all(session, user.id)
+    session.flush()
+    audit.record(session, actor, "user.deactivate", "user", public_id, reason=reason.strip()[:500])
+
+
+def reactivate(session: Session, actor: Actor, public_id: str) -> None:
+    """May sign in again, with the former password; tokens stay ended."""
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    if user.deactivated_at is None:
+        raise Conflict(N_("This person may sign in."), code="active")
+    user.deactivated_at = None
+    user.epoch += 1
+    session.flush()
+    audit.record(session, actor, "user.reactivate", "user", public_id)
+
+
+def new_password(session: Session, actor: Actor, public_id: str) -> str:
+    """A new password that is shown once; every session of the person ends."""
+    require(actor, Permission.ADMINISTER)
+    password = secrets.token_urlsafe(12)
+    users.set_password(session, actor, _find(session, public_id), password)
+    return password
+
+
+def sign_out(session: Session, actor: Actor, public_id: str) -> None:
+    """End every session of a person; tokens stay."""
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    user.epoch += 1
+    session.flush()
+    audit.record(session, actor, "user.sign_out", "user", public_id)
