@@ -9,7 +9,7 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import deals, drafting, planning, service, stories, submission, taxonomy
+from content import access_requests, deals, drafting, planning, service, stories, submission, taxonomy
 from content.importing import AssetImport, Options, Report
 from content.kinds import AssetType, VersionState
 from content.models import Asset, PlanItem
@@ -38,6 +38,9 @@ def load(database: Database, settings: Settings, actor: Actor) -> Report:
     for entry in desk["stories"]:
         with database.writing() as session:
             _tell(session, entry)
+    for entry in desk["access_requests"]:
+        with database.writing() as session:
+            _ask(session, entry)
     return report
 
 
@@ -101,3 +104,16 @@ def _tell(session: Session, entry: Entry) -> None:
     story = Story(StoryKind(entry["kind"]), **parts)
     deal = deals.get_context(session, person, taxonomy.load(session), entry["deal"])
     stories.submit(session, person, story, service.render(stories.text_of(story)), deal)
+
+
+def _ask(session: Session, entry: Entry) -> None:
+    """Somebody comes to what is locked for them and asks, unless they have asked before."""
+    person = _person(session, entry["by"])
+    if access_requests.list_mine(session, person):
+        return
+    deal = deals.get_context(session, person, taxonomy.load(session), entry["deal"]) if "deal" in entry else None
+    row = access_requests.ask(session, person, deal, f"external:{entry['asset']}", entry["reason"])
+    for _ in range(entry["tries"]):
+        access_requests.note_try(session, person, row.asset_id)
+    if "refused_by" in entry:
+        access_requests.refuse(session, _person(session, entry["refused_by"]), row.public_id, entry["answer"])
