@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from kb import audit, clock, sessions, tokens, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
-from kb.errors import N_, Conflict, NotFound
-from kb.users import Team, User, UserRole, UserTeam
+from kb.errors import N_, Conflict, Invalid, NotFound
+from kb.users import NewUser, Team, User, UserRole, UserTeam
 
 PAGE: Final = 50
 HISTORY: Final = 20
@@ -150,22 +150,32 @@ def _find(session: Session, public_id: str) -> User:
     return user
 
 
-def add(session: Session, actor: Actor, fields: Mapping[str, str]) -> tuple[str, str]:
+def add(session: Session, actor: Actor, fields: Mapping[str, str], teams: Sequence[str] = ()) -> tuple[str, str]:
     """A new person with a password that is shown once; answers their id and the password. Raises Invalid, Conflict."""
     require(actor, Permission.ADMINISTER)
     password = secrets.token_urlsafe(12)
-    made = users.add(session, actor, users.with_password(users.new_user(fields), password))
+    made = users.add(session, actor, users.with_password(_wanted(fields, teams), password))
     return made.public_id, password
 
 
-def change(session: Session, actor: Actor, public_id: str, fields: Mapping[str, str]) -> None:
+def change(
+    session: Session, actor: Actor, public_id: str, fields: Mapping[str, str], teams: Sequence[str] = ()
+) -> None:
     """Bring a person to these roles, parties, clearance, teams; holds with their next request."""
     require(actor, Permission.ADMINISTER)
     user = _find(session, public_id)
-    wanted = users.new_user({**fields, "email": user.email})
+    wanted = _wanted({**fields, "email": user.email}, teams)
     if Role.ADMIN not in wanted.roles:
         _keep_an_admin(session, actor, user)
     users.bring_to(session, actor, user, replace(wanted, takes_manager_away=not wanted.manager))
+
+
+def _wanted(fields: Mapping[str, str], teams: Sequence[str]) -> NewUser:
+    """What is given in words; teams come one by one, for a name may hold a comma."""
+    named = tuple(dict.fromkeys(name.strip() for name in teams if name.strip()))
+    if any(len(name) > users.MAX_TEAM_LENGTH or "\x00" in name for name in named):
+        raise Invalid(N_("A team's name has at most 80 characters."), code="team")
+    return replace(users.new_user(fields), teams=named)
 
 
 def _keep_an_admin(session: Session, actor: Actor, user: User) -> None:
@@ -173,6 +183,7 @@ def _keep_an_admin(session: Session, actor: Actor, user: User) -> None:
         return
     if user.id == actor.user_id:
         raise Yourself()
+    session.scalars(select(UserRole).where(UserRole.role == Role.ADMIN.value).with_for_update()).all()  # of two at once
     if users.with_roles(session, Role.ADMIN) <= {user.id}:
         raise LastAdmin()
 

@@ -16,7 +16,7 @@ from kb.web import Area, actor
 area = Area("people_api", __name__, url_prefix=PREFIX)
 
 Address = Annotated[str, Field(max_length=254)]
-Team = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^,;、；，]+$")]
+Team = Annotated[str, Field(min_length=1, max_length=80)]
 
 
 class PeopleQuery(Strict):
@@ -77,7 +77,6 @@ def _words(body: PersonBody, email: str = "") -> dict[str, str]:
         "role": ",".join(body.roles),
         "party": ",".join(body.parties),
         "clearance": body.clearance.value,
-        "teams": ";".join(body.teams),
         "manager": body.manager,
     }
 
@@ -118,7 +117,7 @@ def add(json: NewPersonBody) -> Response:
     """A new person; 409 `user_exists` where the address is taken."""
 
     def act(db: Any) -> NewPersonShown:
-        public_id, password = people.add(db, actor(), _words(json, json.email))
+        public_id, password = people.add(db, actor(), _words(json, json.email), json.teams)
         return NewPersonShown(**_shown(people.get(db, actor(), public_id).line), password=password)
 
     return write(act, 201)
@@ -138,7 +137,7 @@ def change(public_id: str, json: PersonBody) -> Response:
     """Bring a person to these rights; what changes signs them out."""
 
     def act(db: Any) -> PersonShown:
-        people.change(db, actor(), public_id, _words(json))
+        people.change(db, actor(), public_id, _words(json), json.teams)
         return _one(db, public_id)
 
     return write(act)

@@ -58,17 +58,19 @@ def _form(template: str, wrong: str = "", given: Mapping[str, object] | None = N
 
 def _filled() -> dict[str, str]:
     """The form as words, as a table of people has them."""
-    teams = [*request.form.getlist("team"), request.form.get("new_team", "")]
     return {
         "email": request.form.get("email", "")[:254],
         "name": request.form.get("name", "")[:400],
         "role": ",".join(request.form.getlist("role")),
         "party": ",".join(request.form.getlist("party")),
         "clearance": request.form.get("clearance", ""),
-        "teams": ";".join(name for name in teams if name.strip()),
         "language": request.form.get("language", ""),
         "manager": request.form.get("manager", "")[:254],
     }
+
+
+def _teams() -> list[str]:
+    return [*request.form.getlist("team"), request.form.get("new_team", "")]
 
 
 @area.post("", needs=Permission.ADMINISTER)
@@ -76,9 +78,9 @@ def add() -> AnyResponse | tuple[str, int] | str:
     fields = _filled()
     try:
         with writing() as db:
-            public_id, password = people.add(db, actor(), fields)
+            public_id, password = people.add(db, actor(), fields, _teams())
     except (Invalid, Conflict, NotFound) as refused:
-        return _form("people/new.html", gettext(refused.text), fields), 422
+        return _form("people/new.html", gettext(refused.text), {**fields, "teams": _teams()}), 422
     return _page(public_id, password=password)
 
 
@@ -98,13 +100,15 @@ def change(public_id: str) -> AnyResponse | tuple[str, int]:
     fields = _filled()
     try:
         with writing() as db:
-            people.change(db, actor(), public_id, fields)
+            people.change(db, actor(), public_id, fields, _teams())
     except (Invalid, Conflict) as refused:
-        return _page(public_id, gettext(refused.text), fields), refused.status
+        return _page(public_id, gettext(refused.text), {**fields, "teams": _teams()}), refused.status
     except NotFound as refused:
         if refused.code != "unknown_user":
             raise
-        return _page(public_id, gettext("There is nobody of the manager's address."), fields), 422
+        return _page(
+            public_id, gettext("There is nobody of the manager's address."), {**fields, "teams": _teams()}
+        ), 422
     done(gettext("Saved. It holds with the person's next request."))
     return redirect(url_for("people.page", public_id=public_id))
 

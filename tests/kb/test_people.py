@@ -12,7 +12,7 @@ from kb.users import User
 from tests.conftest import SignIn
 from tests.factories import PASSWORD, Make
 
-FIELDS = {"role": "rep", "clearance": "internal", "teams": "east"}
+FIELDS = {"role": "rep", "clearance": "internal"}
 
 
 def test_a_new_person_signs_in_with_the_password_that_is_shown_once(make: Make, sign_in: SignIn) -> None:
@@ -128,6 +128,17 @@ def test_the_list_is_searched(make: Make, sign_in: SignIn) -> None:
     assert gone.email in browser.get("/people?left=1").text
     assert rep.email in browser.get(f"/people?q={rep.email[:8]}&role=rep").text
     assert "Nobody of that kind" in browser.get("/people?q=zzzz").text
+
+
+def test_a_team_keeps_its_name_whatever_stands_in_it(make: Make, sign_in: SignIn) -> None:
+    browser = sign_in(make.user(Role.ADMIN))
+    person = make.user(teams=["a, b"])
+    form = {"name": "Same", "role": "rep", "clearance": "internal", "team": ["a, b"], "new_team": "华东；一组"}
+    browser.post(f"/people/{person.public_id}", data=form)
+    with make.service.database.reading() as db:
+        assert people.get(db, SYSTEM, person.public_id).line.teams == ("a, b", "华东；一组")
+    long = browser.post(f"/people/{person.public_id}", data={**form, "new_team": "x" * 81})
+    assert (long.status_code, 'value="a, b" checked' in long.text) == (422, True)
 
 
 def test_others_learn_nothing(make: Make, sign_in: SignIn) -> None:
