@@ -71,7 +71,7 @@ from kb import (
     people_routes,
     web,
 )
-from kb.config import LOOPBACK, Settings, prepare_data_dir
+from kb.config import LOOPBACK, Settings, former_keys, prepare_data_dir
 from kb.outbox import WishKind
 from kb.worker import Worker
 from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
@@ -259,6 +259,7 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
     hosts = {urlsplit(settings.base_url).hostname or ""} if settings.base_url else set(LOOPBACK)
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=former_keys(settings),
         KB_LANGUAGE=settings.language,
         KB_MAX_UPLOAD_MB=settings.max_upload_mb,
         KB_TIMEZONE=settings.timezone,

@@ -369,6 +369,31 @@ def reactivate_user(email: str) -> None:
 
 
 @cli.group()
+def key() -> None:
+    """The key that signs cookies, in the data folder."""
+
+
+@key.command(name="rotate")
+def rotate_key() -> None:
+    """A new key, without signing anybody out; the service takes it when it is started again."""
+    with installation() as opened:
+        kept = config.rotate_secret(opened.settings)
+        with opened.database.writing() as session:
+            audit.record(session, access.operator(), "key.rotate", "installation", "key", former=kept)
+    say.print("Start the service again. After 12 hours let the former key go: kb key forget", markup=False)
+
+
+@key.command(name="forget")
+def forget_keys() -> None:
+    """Let no former key hold any more."""
+    with installation() as opened:
+        gone = config.forget_secrets(opened.settings)
+        with opened.database.writing() as session:
+            audit.record(session, access.operator(), "key.forget", "installation", "key", former=gone)
+    say.print(f"{gone} former keys hold no longer, from the next start on.", markup=False)
+
+
+@cli.group()
 def token() -> None:
     """API tokens."""
 

@@ -13,6 +13,7 @@ from kb.errors import WrongSettings
 
 LANGUAGES = ("en", "zh_Hans")
 MINIMUM_SECRET_LENGTH = 32
+FORMER_KEYS = 2
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -36,6 +37,14 @@ class Settings:
         repr=False,
         metadata={
             "meaning": "signs cookies, at least 32 characters; empty: made on first start and kept in the data folder"
+        },
+    )
+    former_secret_keys: str = field(
+        default="",
+        repr=False,
+        metadata={
+            "meaning": "keys that signed cookies before, with commas between, so that a new key signs nobody out; with "
+            "the key in the data folder, `kb key rotate` keeps them"
         },
     )
     base_url: str = _setting(
@@ -151,6 +160,8 @@ def _read_number(raw: str) -> int:
 
 def _mistakes(settings: Settings) -> list[str]:
     found = []
+    if any(len(key) < MINIMUM_SECRET_LENGTH for key in former_keys(settings)):
+        found.append(f"KB_FORMER_SECRET_KEYS holds a key of fewer than {MINIMUM_SECRET_LENGTH} characters")
     if settings.secret_key and len(settings.secret_key) < MINIMUM_SECRET_LENGTH:
         found.append(
             f"KB_SECRET_KEY is shorter than {MINIMUM_SECRET_LENGTH} characters: leave it empty and one is made"
@@ -210,20 +221,65 @@ def prepare_data_dir(settings: Settings) -> Settings:
         )
     if settings.secret_key:
         return settings
+    key, *former = _kept_secrets(settings.secret_file)
     return load(
         {},
         **{f.name: getattr(settings, f.name) for f in fields(Settings)}
-        | {"secret_key": _kept_secret(settings.secret_file)},
+        | {"secret_key": key, "former_secret_keys": settings.former_secret_keys or ",".join(former)},
     )
 
 
-def _kept_secret(path: Path) -> str:
+def _kept_secrets(path: Path) -> list[str]:
+    """The present key, and those before it that still hold; the file is made where there is none."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass
-    key = path.read_text().strip()
-    if len(key) < MINIMUM_SECRET_LENGTH:
+    keys = path.read_text().split()
+    if not keys or any(len(key) < MINIMUM_SECRET_LENGTH for key in keys):
         raise WrongSettings(f"{path} holds no usable key: delete it and start again (everybody signs in anew)")
-    return key
+    return keys
+
+
+def former_keys(settings: Settings) -> list[str]:
+    """Keys whose cookies still hold."""
+    return [key.strip() for key in settings.former_secret_keys.split(",") if key.strip()]
+
+
+def rotate_secret(settings: Settings) -> int:
+    """Put a new key in front of the present one in the data folder; answers how many former ones are kept, two at most.
+
+    Who is signed in stays so: cookies of the former keys hold until `forget_secrets`. Raises WrongSettings where the key
+    is given by the environment.
+    """
+    keys = _kept_secrets(_own_file(settings))
+    _write_secrets(settings.secret_file, [secrets.token_urlsafe(48), *keys[:FORMER_KEYS]])
+    return min(len(keys), FORMER_KEYS)
+
+
+def forget_secrets(settings: Settings) -> int:
+    """Let no former key hold any more: cookies that they signed are refused; answers how many there were."""
+    key, *former = _kept_secrets(_own_file(settings))
+    _write_secrets(settings.secret_file, [key])
+    return len(former)
+
+
+def _own_file(settings: Settings) -> Path:
+    """The file of the keys, where it is the one that counts."""
+    if not settings.secret_file.is_file() or os.environ.get("KB_SECRET_KEY"):
+        raise WrongSettings(
+            "the key is given by KB_SECRET_KEY: put a new one there, and the present one into KB_FORMER_SECRET_KEYS"
+        )
+    return settings.secret_file
+
+
+def _write_secrets(path: Path, keys: list[str]) -> None:
+    """Whole or not at all, for the owner's eyes alone."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("\n".join(keys) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -142,6 +142,11 @@ def _key(settings: Settings, _database: Database) -> str:
         raise WrongSettings(f"{path} can be read by others: chmod 600 {path}")
     if len(set(settings.secret_key)) < LEAST_SIGNS:
         raise WrongSettings("KB_SECRET_KEY is a pattern that can be guessed: leave it empty and one is made")
+    if former := config.former_keys(settings):
+        raise Advice(
+            f"{len(former)} former keys still hold: 12 hours after the rotation everybody has a new cookie, then "
+            "`kb key forget`, or empty KB_FORMER_SECRET_KEYS"
+        )
     return f"{path}, mode 600" if path.is_file() else "given by KB_SECRET_KEY"
 
 

@@ -558,6 +558,8 @@ COMMANDS: dict[str, Kind] = {
     "import usage": Kind.EDITS_ONE,
     "export assets": Kind.LISTS_EDITABLE,  # `--as` holds what that person may read: tests/content/test_exporting.py
     "user list": Kind.NO_ASSET,
+    "key rotate": Kind.NO_ASSET,
+    "key forget": Kind.NO_ASSET,
     "user deactivate": Kind.NO_ASSET,
     "user reactivate": Kind.NO_ASSET,
     "explain": Kind.EDITS_ONE,
