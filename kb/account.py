@@ -1,11 +1,13 @@
 """One's own page: password, language, API tokens."""
 
+from collections.abc import Sequence
+
 from flask import current_app, redirect, render_template, request, url_for
 from flask import session as flask_session
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from kb import login, sessions, tokens, users
+from kb import login, second_factor, sessions, tokens, users
 from kb.access import Permission
 from kb.config import LANGUAGES
 from kb.db import reading, writing
@@ -20,16 +22,25 @@ def page() -> str:
     return _page()
 
 
-def _page(errors: dict[str, str] | None = None, new_token: str = "") -> str:
+def _page(
+    errors: dict[str, str] | None = None,
+    new_token: str = "",
+    setup: second_factor.Setup | None = None,
+    recovery: Sequence[str] = (),
+) -> str:
     with reading() as session:
         kept = tokens.list_own(session, actor())
         rhythm = users.own_mails(session, actor())
+        factor = second_factor.standing(session, actor().user_id)
         browsers = sessions.list_own(session, actor(), flask_session.get("_user_id", ""))
     scopes = sorted(permission.value for permission in actor().permissions)
     return render_template(
         "account/page.html",
         rhythm=rhythm,
         browsers=browsers,
+        factor=factor,
+        setup=setup,
+        recovery=recovery,
         has_mail=current_app.config["KB_HAS_MAIL"],
         tokens=kept,
         languages=LANGUAGES,
@@ -69,6 +80,37 @@ def password() -> AnyResponse | tuple[str, int]:
         return _page({"password": gettext(mistake.text)}), 422
     login.begin(token)
     done(gettext("Password changed. Other browsers are signed out."))
+    return redirect(url_for("account.page"))
+
+
+@area.post("/second-factor", needs=Permission.ACCOUNT)
+def begin_second_factor() -> str:
+    """A secret for the authenticator; nothing is asked for until its code was typed."""
+    with writing() as session:
+        setup = second_factor.begin(session, actor())
+    return _page(setup=setup)
+
+
+@area.post("/second-factor/confirm", needs=Permission.ACCOUNT)
+def confirm_second_factor() -> str | tuple[str, int]:
+    try:
+        with writing() as session:
+            codes = second_factor.confirm(session, actor(), request.form.get("code", "")[:40])
+    except second_factor.WrongCode as mistake:
+        with reading() as session:
+            setup = second_factor.pending(session, actor())
+        return _page({"code": gettext(mistake.text)}, setup=setup), 422
+    return _page(recovery=codes)
+
+
+@area.post("/second-factor/remove", needs=Permission.ACCOUNT)
+def remove_second_factor() -> AnyResponse | tuple[str, int]:
+    try:
+        with writing() as session:
+            second_factor.remove(session, actor(), request.form.get("present", "")[:400])
+    except users.WrongPassword as mistake:
+        return _page({"present-second": gettext(mistake.text)}), 422
+    done(gettext("No code is asked for any more."))
     return redirect(url_for("account.page"))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as AnyResponse
 
-from kb import audit, clock, sessions, tokens, users
+from kb import audit, clock, second_factor, sessions, tokens, users
 from kb.access import SYSTEM, Actor, Permission
 from kb.db import Base, reading, writing
 from kb.errors import SignInNeeded, TooMuch
@@ -22,6 +22,9 @@ WINDOW = timedelta(minutes=15)
 TRIES_PER_ADDRESS = 10
 TRIES_PER_HOST = 100
 MAX_INPUT = 400
+PENDING = "second_factor"
+PATIENCE = 300
+"""Seconds for the second step."""
 
 area = Area("login", __name__)
 manager = LoginManager()
@@ -37,6 +40,14 @@ class SignInTry(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     what: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The password was right, and the second factor is asked for."""
+
+    user_id: int
+    epoch: int
 
 
 @dataclass
@@ -115,11 +126,57 @@ def sign_in() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]
             429,
             {"Retry-After": str(refusal.retry_after)},
         )
+    if isinstance(token, Pending):
+        session.clear()
+        session[PENDING] = [token.user_id, token.epoch, int(clock.now().timestamp())]
+        return redirect(url_for("login.code_page", next=onward))
     if token is None:
         text = gettext("E-mail and password do not fit together.")
         return render_template("login/sign_in.html", next=onward, email=email, error=text), 422
     begin(token)
     return redirect(onward)
+
+
+@area.get("/sign-in/code", needs=PUBLIC)
+def code_page() -> AnyResponse | str:
+    onward = safe_next(request.args.get("next"))
+    if _waiting() is None:
+        return redirect(url_for("login.page", next=onward))
+    return render_template("login/code.html", next=onward, error="")
+
+
+@area.post("/sign-in/code", needs=PUBLIC)
+def sign_in_with_code() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """The second step: a code of the authenticator, or one for a lost one."""
+    onward, waiting = safe_next(request.form.get("next")), _waiting()
+    if waiting is None:
+        session.pop(PENDING, None)
+        return redirect(url_for("login.page", next=onward))
+    given = request.form.get("code", "")[:MAX_INPUT]
+    agent, host = request.headers.get("User-Agent", ""), request.remote_addr or ""
+    try:
+        token = attempt_code(waiting.user_id, waiting.epoch, given, host, agent)
+    except TooMuch as refusal:
+        session.pop(PENDING, None)
+        text = gettext("Too many tries. Wait %(minutes)s minutes.", minutes=max(1, refusal.retry_after // 60))
+        return (
+            render_template("login/sign_in.html", next=onward, email="", error=text),
+            429,
+            {"Retry-After": str(refusal.retry_after)},
+        )
+    if token is None:
+        return render_template("login/code.html", next=onward, error=gettext(second_factor.WrongCode.message)), 422
+    begin(token)
+    return redirect(onward)
+
+
+def _waiting() -> Pending | None:
+    """Whose password was right in this browser within five minutes."""
+    kept = session.get(PENDING)
+    if not isinstance(kept, list) or len(kept) != 3 or not all(isinstance(one, int) for one in kept):
+        return None
+    user_id, epoch, at = kept
+    return Pending(user_id, epoch) if 0 <= clock.now().timestamp() - at <= PATIENCE else None
 
 
 def begin(token: str) -> None:
@@ -140,8 +197,11 @@ def sign_out() -> AnyResponse:
     return redirect(url_for("login.page"))
 
 
-def attempt(email: str, password: str, host: str, agent: str = "") -> str | None:
-    """Check the password and open a session; None when it is wrong, TooMuch when the throttle holds."""
+def attempt(email: str, password: str, host: str, agent: str = "") -> str | Pending | None:
+    """Check the password and open a session; None when it is wrong, TooMuch when the throttle holds.
+
+    Pending where a second factor is asked for: nobody is signed in yet.
+    """
     keys = (_key("address", " ".join(email.casefold().split())), _key("host", host))
     with reading() as db:
         _refuse_throttled(db, keys)
@@ -154,8 +214,30 @@ def attempt(email: str, password: str, host: str, agent: str = "") -> str | None
         fresh = users.find(db, user.id)
         if fresh is None or fresh.password_hash != user.password_hash or fresh.deactivated_at is not None:
             return None
+        if second_factor.is_on(db, fresh.id):
+            return Pending(fresh.id, fresh.epoch)
         db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
         audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id)
+        return sessions.open_for(db, fresh, agent, host)
+
+
+def attempt_code(user_id: int, epoch: int, code: str, host: str, agent: str = "") -> str | None:
+    """Check the second factor of somebody whose password was right; None where it is not, TooMuch as with passwords."""
+    with reading() as db:
+        user = users.find(db, user_id)
+        if user is None or user.deactivated_at is not None or user.epoch != epoch:
+            return None
+        keys = (_key("address", user.email), _key("host", host))
+        _refuse_throttled(db, keys)
+    with writing() as db:
+        fresh = users.find(db, user_id)
+        if fresh is None or fresh.deactivated_at is not None or fresh.epoch != epoch:
+            return None
+        if not second_factor.takes(db, user_id, code):
+            _note_failure(db, keys)
+            return None
+        db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
+        audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id, second_factor=True)
         return sessions.open_for(db, fresh, agent, host)
 
 

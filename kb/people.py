@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from kb import audit, clock, sessions, tokens, users
+from kb import audit, clock, second_factor, sessions, tokens, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Invalid, NotFound
 from kb.users import NewUser, Team, User, UserRole, UserTeam
@@ -52,6 +52,7 @@ class PersonPage:
     signed_in_at: tuple[datetime, ...]
     """The newest sign-ins, from the trail."""
     is_yourself: bool
+    has_second_factor: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def get(session: Session, actor: Actor, public_id: str) -> PersonPage:
         tokens.count_of(session, user.id),
         tuple(begun),
         user.id == actor.user_id,
+        second_factor.is_on(session, user.id),
     )
 
 
@@ -231,3 +233,9 @@ def sign_out(session: Session, actor: Actor, public_id: str) -> None:
     user.epoch += 1
     session.flush()
     audit.record(session, actor, "user.sign_out", "user", public_id)
+
+
+def reset_second_factor(session: Session, actor: Actor, public_id: str) -> None:
+    """For somebody who has lost authenticator and codes: the password alone lets them in, every session ends."""
+    require(actor, Permission.ADMINISTER)
+    second_factor.reset(session, actor, _find(session, public_id))

@@ -148,3 +148,14 @@ def sign_out(public_id: str) -> AnyResponse:
         people.sign_out(db, actor(), public_id)
     done(gettext("Signed out everywhere. Tokens of programs stay."))
     return redirect(url_for("people.page", public_id=public_id))
+
+
+@area.post("/<public_id>/second-factor", needs=Permission.ADMINISTER)
+def reset_second_factor(public_id: str) -> AnyResponse | tuple[str, int]:
+    try:
+        with writing() as db:
+            people.reset_second_factor(db, actor(), public_id)
+    except Conflict as refused:
+        return _page(public_id, gettext(refused.text)), refused.status
+    done(gettext("The password alone lets this person in now."))
+    return redirect(url_for("people.page", public_id=public_id))

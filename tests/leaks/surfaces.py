@@ -117,6 +117,12 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "login.sign_in", Kind.PUBLIC, PUBLIC, audit=1),
     Surface("POST", "login.sign_out", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("GET", "account.page", Kind.OWN, Permission.ACCOUNT),
+    Surface("GET", "login.code_page", Kind.PUBLIC, PUBLIC),
+    Surface("POST", "login.sign_in_with_code", Kind.PUBLIC, PUBLIC),
+    Surface("POST", "account.begin_second_factor", Kind.OWN, Permission.ACCOUNT),
+    Surface("POST", "account.confirm_second_factor", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("POST", "account.remove_second_factor", Kind.OWN, Permission.ACCOUNT, audit=1),
+    Surface("POST", "people.reset_second_factor", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("POST", "account.end_others", Kind.OWN, Permission.ACCOUNT, audit=1),
     # tests/kb/test_people.py walks who looks after whom
     Surface("GET", "people.listed", Kind.NO_ASSET, Permission.ADMINISTER),
