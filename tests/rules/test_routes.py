@@ -11,7 +11,9 @@ from tests.factories import Make
 
 WITHOUT_NEEDS = {"static", "bootstrap.static"}
 FOR_ANYBODY = {
+    "login.code_page",
     "login.page",
+    "login.sign_in_with_code",
     "login.sign_in",
     "health.alive",
     "health.ready",
