@@ -225,7 +225,10 @@ def prepare_data_dir(settings: Settings) -> Settings:
     return load(
         {},
         **{f.name: getattr(settings, f.name) for f in fields(Settings)}
-        | {"secret_key": key, "former_secret_keys": settings.former_secret_keys or ",".join(former)},
+        | {
+            "secret_key": key,
+            "former_secret_keys": settings.former_secret_keys or "".join(f"{one}\n" for one in former),
+        },
     )
 
 
@@ -236,15 +239,16 @@ def _kept_secrets(path: Path) -> list[str]:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass
-    keys = path.read_text().split()
+    keys = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if not keys or any(len(key) < MINIMUM_SECRET_LENGTH for key in keys):
         raise WrongSettings(f"{path} holds no usable key: delete it and start again (everybody signs in anew)")
     return keys
 
 
 def former_keys(settings: Settings) -> list[str]:
-    """Keys whose cookies still hold."""
-    return [key.strip() for key in settings.former_secret_keys.split(",") if key.strip()]
+    """Keys whose cookies still hold: a line each as the folder keeps them, or with commas between."""
+    given = settings.former_secret_keys
+    return [key.strip() for key in given.split("\n" if "\n" in given else ",") if key.strip()]
 
 
 def rotate_secret(settings: Settings) -> int:

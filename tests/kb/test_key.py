@@ -73,6 +73,15 @@ def test_a_new_key_signs_nobody_out_and_a_forgotten_one_does(make: Make, folder:
     assert first not in repr(now)
 
 
+def test_a_key_that_was_typed_by_hand_is_one_key(folder: Path) -> None:
+    typed = "a long sentence, with signs and spaces, that somebody typed"
+    file = settings(folder).secret_file
+    file.write_text(typed)
+    assert settings(folder).secret_key == typed
+    kb("rotate")
+    assert config.former_keys(settings(folder)) == [typed]
+
+
 def test_two_former_keys_are_kept_at_most(folder: Path) -> None:
     for _ in range(4):
         kb("rotate")
