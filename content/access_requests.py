@@ -253,16 +253,22 @@ def give(session: Session, actor: Actor, asset: Asset, user_id: int, reason: str
 
 
 def _may_revoke(actor: Actor) -> ColumnElement[bool]:
+    """Owners; whoever gave it, as long as the asset is there for them; administrators. Beside the asset in the query."""
     if not actor.is_user or Role.ADMIN in actor.roles:
         return Grant.id.is_not(None)
     owned = select(AssetOwner.asset_id).where(AssetOwner.user_id == actor.user_id)
-    return or_(Grant.asset_id.in_(owned), Grant.granted_by_id == actor.user_id)
+    return or_(Grant.asset_id.in_(owned), and_(Grant.granted_by_id == actor.user_id, exists_for(actor)))
 
 
 def revoke(session: Session, actor: Actor, public_id: str) -> Grant:
     """Ends at once: by the asset's owners, whoever gave it, and administrators."""
     require(actor, Permission.USE)
-    grant = session.scalar(select(Grant).where(Grant.public_id == public_id, _may_revoke(actor)).with_for_update())
+    grant = session.scalar(
+        select(Grant)
+        .join(Asset, Asset.id == Grant.asset_id)
+        .where(Grant.public_id == public_id, _may_revoke(actor))
+        .with_for_update(of=Grant)
+    )
     if grant is None:
         raise NotFound()
     if grant.revoked_at is not None or grant.until <= clock.now():

@@ -180,7 +180,19 @@ def test_whoever_gave_it_or_owns_the_text_ends_it_at_once(make_any: Make) -> Non
         access_requests.revoke(db, make_any.actor(scene.owner), grant.public_id)
 
 
-def test_two_who_decide_at_once_decide_once(make_any: Make) -> None:
+def test_whoever_gave_a_grant_learns_nothing_of_a_text_that_is_not_for_them_any_more(make_any: Make) -> None:
+    scene = Scene(make_any)
+    scene.allow(scene.manager, scene.ask())
+    with scene.database.reading() as db:
+        (grant,) = access_requests.list_grants(db, make_any.actor(scene.manager))
+    make_any.set_asset(scene.asset, tier=Tier.CONFIDENTIAL.value)
+    with scene.database.writing() as db:
+        assert access_requests.list_grants(db, make_any.actor(scene.manager)) == []
+        with pytest.raises(NotFound):
+            access_requests.revoke(db, make_any.actor(scene.manager), grant.public_id)
+
+
+def test_a_second_decision_is_refused(make_any: Make) -> None:
     scene = Scene(make_any)
     request = scene.ask()
     scene.allow(scene.owner, request)
