@@ -54,7 +54,7 @@ def open_for(session: Session, user: users.User, agent: str = "", host: str = ""
             epoch=user.epoch,
             created_at=now,
             seen_at=now,
-            agent=agent[:200],
+            agent=agent.replace("\x00", "")[:200],
             host=host[:64],
         )
     )
