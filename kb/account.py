@@ -84,10 +84,13 @@ def password() -> AnyResponse | tuple[str, int]:
 
 
 @area.post("/second-factor", needs=Permission.ACCOUNT)
-def begin_second_factor() -> str:
+def begin_second_factor() -> str | tuple[str, int]:
     """A secret for the authenticator; nothing is asked for until its code was typed."""
-    with writing() as session:
-        setup = second_factor.begin(session, actor())
+    try:
+        with writing() as session:
+            setup = second_factor.begin(session, actor(), request.form.get("present", "")[:400])
+    except users.WrongPassword as mistake:
+        return _page({"present-second": gettext(mistake.text)}), 422
     return _page(setup=setup)
 
 

@@ -74,10 +74,15 @@ def is_on(session: Session, user_id: int) -> bool:
     return standing(session, user_id).is_on
 
 
-def begin(session: Session, actor: Actor) -> Setup:
-    """A new secret for one's authenticator; nothing is asked for until a code of it was typed."""
+def begin(session: Session, actor: Actor, password: str) -> Setup:
+    """A new secret for one's authenticator; nothing is asked for until a code of it was typed.
+
+    It takes the password: at a browser that was left open nobody locks its owner out.
+    """
     require(actor, Permission.ACCOUNT)
     user = _own(session, actor)
+    if not users.verify_password(user, password):
+        raise users.WrongPassword()
     row = session.get(SecondFactor, user.id, with_for_update=True)
     if row is not None and row.confirmed_at is not None:
         raise OnAlready()

@@ -26,7 +26,7 @@ class Phone:
         make.password(self.user)
         actor = make.actor(self.user)
         with make.service.database.writing() as db:
-            self.secret = second_factor.begin(db, actor).secret
+            self.secret = second_factor.begin(db, actor, PASSWORD).secret
         with make.service.database.writing() as db:
             self.recovery = second_factor.confirm(db, actor, self.code())
         self.at(minutes=5)
@@ -130,7 +130,8 @@ def test_from_the_account_page(make: Make, sign_in: SignIn, monkeypatch: pytest.
     user = make.user()
     make.password(user)
     browser = sign_in(user)
-    page = browser.post("/account/second-factor").text
+    assert browser.post("/account/second-factor", data={"present": "wrong"}).status_code == 422
+    page = browser.post("/account/second-factor", data={"present": PASSWORD}).text
     secret = page.split('<p class="note"><code>')[1].split("<")[0]
     assert "<svg" in page
     wrong = browser.post("/account/second-factor/confirm", data={"code": "000000"})
@@ -140,7 +141,7 @@ def test_from_the_account_page(make: Make, sign_in: SignIn, monkeypatch: pytest.
     done = browser.post("/account/second-factor/confirm", data={"code": pyotp.TOTP(secret).at(NOON)}).text
     assert done.count("-") > 8
     assert secret not in browser.get("/account/").text
-    assert browser.post("/account/second-factor").status_code == 409
+    assert browser.post("/account/second-factor", data={"present": PASSWORD}).status_code == 409
     assert browser.post("/account/second-factor/remove", data={"present": "wrong"}).status_code == 422
     assert browser.post("/account/second-factor/remove", data={"present": PASSWORD}).status_code == 302
     with make.service.database.reading() as db:
