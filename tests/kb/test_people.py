@@ -194,3 +194,12 @@ def test_by_command(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one["email"] for one in json.loads(kb("list", "--left", "--json"))] == [person.email]
     kb("reactivate", person.email)
     assert person.email in kb("list")
+
+
+def test_whatever_a_browser_calls_itself_it_signs_in(make_any: Make) -> None:
+    person = make_any.user()
+    with make_any.service.database.writing() as db:
+        sessions.open_for(db, db.get_one(User, person.id), "odd\x00 " + "x" * 400, "h" * 200)
+    with make_any.service.database.reading() as db:
+        (line,) = people.get(db, SYSTEM, person.public_id).sessions
+    assert (line.agent[:4], len(line.agent), len(line.host)) == ("odd ", 200, 64)
