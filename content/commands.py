@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from content import access_requests, explaining, planning, service, vocabulary
+from content import access_requests, explaining, planning, service, sharing, vocabulary
 from content.kinds import Facet
 from kb import access, users
 from kb.console import print_json, say
@@ -205,3 +205,53 @@ def export_plan(installation: Installation) -> click.Command:
         say.print(f"{len(items)} items of {quarter} are in {file}.", markup=False)
 
     return plan
+
+
+def share_group(installation: Installation) -> click.Group:
+    """`kb share …` on the installation that the settings name."""
+
+    @click.group(name="share")
+    def share() -> None:
+        """Links for customers: list them, end them."""
+
+    @share.command(name="list")
+    @click.option("--deal", default="", help="Only those sent on this deal, by the CRM's id.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def list_links(deal: str, as_json: bool) -> None:
+        """Links by the newest: to whom, by whom, whether they open, how often they did."""
+        with installation() as opened, opened.database.reading() as session:
+            lines = [one for one in sharing.list_all(session, access.operator()) if deal in ("", one.deal)]
+        rows = [
+            {
+                "id": one.public_id,
+                "state": one.state.value,
+                "kind": one.kind.value,
+                "asset": one.asset_id,
+                "title": one.title,
+                "sender": one.sender,
+                "deal": one.deal,
+                "contact": one.contact.email if one.contact else "",
+                "until": one.expires_at.isoformat(),
+                "views": one.views,
+                "downloads": one.downloads,
+            }
+            for one in lines
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        for row in rows:
+            shown = ("id", "state", "until", "views", "downloads", "sender", "deal", "contact", "title")
+            click.echo("\t".join(str(row[name]) for name in shown))
+        if not rows:
+            say.print("No link was sent.", markup=False)
+
+    @share.command(name="revoke")
+    @click.argument("link")
+    def revoke_link(link: str) -> None:
+        """End a link at once."""
+        with installation() as opened, opened.database.writing() as session:
+            sharing.revoke(session, access.operator(), link)
+        say.print("The link opens nothing any more.", markup=False)
+
+    return share

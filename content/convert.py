@@ -107,13 +107,19 @@ def clean_picture(path: Path, kind: FileKind, *, seconds: float = 10.0) -> tuple
     return base64.b64decode(told["data"]), str(told["media_type"]), int(told["width"]), int(told["height"])
 
 
+def stamp(path: Path, words: str, *, seconds: float = 20.0) -> bytes:
+    """A pdf with words faintly across each page, in letters of Latin-1 alone; raises CannotConvert."""
+    told = _ask("stamp", path, FileKind.PDF, seconds, words.encode("latin-1", "replace").decode("latin-1"))
+    return base64.b64decode(told["data"])
+
+
 def _pages(told: list[dict[str, Any]]) -> tuple[Page, ...]:
     return tuple(Page(int(one["number"]), str(one["title"]), str(one["text"])) for one in told)
 
 
-def _ask(act: str, path: Path, kind: FileKind, seconds: float) -> dict[str, Any]:
+def _ask(act: str, path: Path, kind: FileKind, seconds: float, words: str = "") -> dict[str, Any]:
     with path.open("rb") as document, tempfile.TemporaryFile() as answers:
-        status = _run([act, kind.value, str(seconds), str(LARGEST_ANSWER)], document, answers, seconds + GRACE)
+        status = _run([act, kind.value, str(seconds), str(LARGEST_ANSWER), words], document, answers, seconds + GRACE)
         if answers.tell() == 0:
             answers.seek(0, os.SEEK_END)
         size = answers.tell()

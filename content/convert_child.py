@@ -1,4 +1,4 @@
-"""The child process that reads one document: `python -I convert_child.py ACT KIND SECONDS LARGEST < document > answer`.
+"""The child process that reads one document: `python -I convert_child.py ACT KIND SECONDS LARGEST WORDS < document > answer`.
 
 Nothing here may import our packages. Every library that reads foreign files runs here, with little memory and time,
 without network, and with nothing of ours in its environment.
@@ -28,6 +28,7 @@ from PIL import Image, ImageOps
 
 ACT, KIND, SECONDS = [*sys.argv[1:4], "", "", "20"][:3]
 LARGEST = int(sys.argv[4]) if len(sys.argv) > 4 else 64 << 20
+WORDS = sys.argv[5] if len(sys.argv) > 5 else ""
 
 if KIND == "docx":
     import mammoth
@@ -37,12 +38,14 @@ elif KIND == "pptx":
 elif KIND == "pdf":
     import pdfplumber
     import pypdfium2
+    import pypdfium2.raw as pdfium
 elif KIND == "xlsx":
     import openpyxl
 
 MEMORY = 1 << 30
 MOST_PICTURES = 60
 MOST_PAGES = 400
+MOST_STAMPED = 1_000
 MOST_MARKDOWN = 900_000
 MOST_PAGE_TEXT = 60_000
 MOST_PIXELS = 40_000_000
@@ -514,6 +517,36 @@ def pdf_pages(raw: bytes) -> list[dict[str, Any]]:
     return pages
 
 
+# --- a pdf with words across its pages ---
+
+
+def stamped(raw: bytes) -> dict[str, Any]:
+    """The same pdf with WORDS faintly across each page; a locked or damaged one is refused, never passed on unmarked."""
+    document = open_pdf(raw)
+    if len(document) > MOST_STAMPED:
+        raise Cannot("too_large", "pages")
+    encoded_words = (WORDS + "\0").encode("utf-16-le")
+    letters = (ctypes.c_ushort * (len(encoded_words) // 2)).from_buffer_copy(encoded_words)
+    for number in range(len(document)):
+        if is_late():
+            raise Cannot("too_slow", "stamp")
+        page = document[number]
+        width, height = page.get_size()
+        size = max(9.0, min(width, height) / 28)
+        for share in (0.2, 0.5, 0.8):
+            text = pdfium.FPDFPageObj_NewTextObj(document, b"Helvetica", size)
+            pdfium.FPDFText_SetText(text, letters)
+            pdfium.FPDFPageObj_SetFillColor(text, 110, 110, 110, 70)
+            pdfium.FPDFPageObj_Transform(text, 0.906, 0.423, -0.423, 0.906, width * 0.12, height * share - height * 0.1)
+            pdfium.FPDFPage_InsertObject(page, text)
+        if not pdfium.FPDFPage_GenerateContent(page):
+            raise Cannot("damaged", "stamp")
+        page.close()
+    made = io.BytesIO()
+    document.save(made)
+    return {"data": base64.b64encode(made.getvalue()).decode()}
+
+
 class Line:
     """Words of one line of a column: its text, size and place."""
 
@@ -907,6 +940,8 @@ def capped(pages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def answer(raw: bytes) -> dict[str, Any]:
+    if ACT == "stamp":
+        return stamped(raw)
     if ACT == "picture":
         made = encoded(raw)
         return made | {"data": base64.b64encode(made["data"]).decode()}

@@ -30,6 +30,7 @@ AREAS = frozenset(
         "notices",
         "access",
         "account",
+        "sharing",
     }
 )
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""

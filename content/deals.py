@@ -1,12 +1,13 @@
 """Opportunities of the CRM: members, stage history, outcome, and the context they give to a reader."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
+    Date,
     ForeignKey,
     Index,
     Numeric,
@@ -19,11 +20,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship, selectinload
 
 from content.kinds import Facet, Outcome
 from content.taxonomy import AFTER_SALE, Label, Tag, Vocabulary
+from kb import clock
 from kb.access import Actor
 from kb.db import Base, public_id, this_moment
 from kb.errors import N_, NotFound
@@ -48,6 +51,9 @@ class Deal(Base):
     loss_reason: Mapped[str] = mapped_column(String(300), default="")
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    nda_signed_on: Mapped[date | None] = mapped_column(Date)
+    nda_until_on: Mapped[date | None] = mapped_column(Date)
+    nda_reference: Mapped[str | None] = mapped_column(String(120))
 
     members: Mapped[list["DealMember"]] = relationship(lazy="raise", cascade="all, delete-orphan")
     stages: Mapped[list["DealStage"]] = relationship(lazy="raise", cascade="all, delete-orphan")
@@ -59,6 +65,31 @@ class DealMember(Base):
 
     deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+
+
+class DealContact(Base):
+    """A person at the customer to whom something may be sent on this deal."""
+
+    __tablename__ = "deal_contact"
+    __table_args__ = (
+        Index(
+            "uq_deal_contact_one_address",
+            "deal_id",
+            "email",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(254))
+    added_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    added_at: Mapped[datetime] = mapped_column(default=clock.now)
+    removed_at: Mapped[datetime | None]
 
 
 class DealStage(Base):
@@ -104,6 +135,8 @@ class DealContext:
     account: str
     outcome: Outcome
     stage: Label | None
+    has_nda: bool = False
+    """A non-disclosure agreement with the customer is on file and in force today."""
 
     @property
     def is_open(self) -> bool:
@@ -251,4 +284,11 @@ def _context(deal: Deal, stage_id: int | None, vocabulary: Vocabulary) -> DealCo
         deal.account,
         Outcome(deal.outcome),
         vocabulary.by_id.get(stage_id or 0),
+        is_in_force(deal.nda_signed_on, deal.nda_until_on),
     )
+
+
+def is_in_force(signed_on: date | None, until_on: date | None) -> bool:
+    """Whether an agreement holds today; without an end it holds on."""
+    today = clock.now().date()
+    return signed_on is not None and signed_on <= today and (until_on is None or today <= until_on)

@@ -121,7 +121,7 @@ def _explained(session: Session, user: User, asset: Asset, deal: DealContext | N
     handling = Handling(version.handling) if version is not None else None
     visible = bool(found["visible"]) and is_active
     acts = (
-        tuple(act for act in Act if visibility.may(handling, Unlock(found["unlock"]), act, deal, nda=version.nda))
+        tuple(sorted(visibility.acts(handling, Unlock(found["unlock"]), deal, version.nda), key=list(Act).index))
         if visible and handling is not None and version is not None
         else ()
     )

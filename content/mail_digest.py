@@ -141,6 +141,8 @@ def _path(line: Line) -> str:
         return "/urgent"
     if line.kind.startswith("access_"):
         return "/access-requests"
+    if line.kind.startswith("share_"):
+        return "/shares"
     if line.is_editable:
         return f"/assets/{line.asset_id}/{'review' if line.kind.startswith('review') else 'edit'}"
     return f"/assets/{line.asset_id}"

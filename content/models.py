@@ -421,3 +421,47 @@ class UseEvent(Base):
     remark: Mapped[str] = mapped_column(String(500), default="")
     at: Mapped[datetime]
     was_unlocked: Mapped[bool] = mapped_column(default=False)
+
+
+class ShareLink(Base):
+    """A secret address under which a customer reads one version; dead as soon as its sender may not send it any more."""
+
+    __tablename__ = "share_link"
+    __table_args__ = (
+        CheckConstraint("kind IN ('named', 'open')", name="kind"),
+        CheckConstraint(
+            "kind <> 'named' OR (deal_id IS NOT NULL AND contact_id IS NOT NULL)", name="named_to_somebody"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    deal_id: Mapped[int | None] = mapped_column(ForeignKey("deal.id"), index=True)
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("deal_contact.id"))
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    password_hash: Mapped[str] = mapped_column(String(200), default="")
+    asks_email: Mapped[bool] = mapped_column(default=False)
+    may_download: Mapped[bool] = mapped_column(default=False)
+
+
+class ShareOpening(Base):
+    """A customer opened a link, or took a file; once in half an hour."""
+
+    __tablename__ = "share_opening"
+    __table_args__ = (CheckConstraint("kind IN ('view', 'download')", name="kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    link_id: Mapped[int] = mapped_column(ForeignKey("share_link.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    email: Mapped[str] = mapped_column(String(254), default="")
+    filename: Mapped[str] = mapped_column(String(255), default="")
+    at: Mapped[datetime] = mapped_column(default=clock.now)

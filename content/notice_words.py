@@ -43,6 +43,10 @@ WORDS: Mapping[str, str] = {
     "access_asked": N_("A colleague asks to read what a later stage unlocks."),
     "access_granted": N_("You may read what you asked for."),
     "access_refused": N_("What you asked for stays shut: see why."),
+    "share_opened": N_("A customer has opened what you sent."),
+    "share_outdated": N_(
+        "What you sent is published anew: your link opens nothing until you let it show the new version."
+    ),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
 }
@@ -105,8 +109,8 @@ def lines_of(session: Session, actor: Actor, found: Sequence[notices.Told | noti
 
 
 def is_led_elsewhere(kind: str) -> bool:
-    """Whether it leads to one's recalls, urgent cases or access requests, which ask for themselves what one may see."""
-    return kind in RECALLS or kind.startswith(("urgent", "access_"))
+    """Whether it leads to one's recalls, urgent cases, access requests or links, which ask for themselves what one may see."""
+    return kind in RECALLS or kind.startswith(("urgent", "access_", "share_"))
 
 
 def _what(row: Row[int, str, str, str, bool] | None, may_edit: bool) -> tuple[str, str, str, bool]:

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from content import lifecycle, service
+from content import lifecycle, service, sharing
 from content.kinds import VersionState
 from content.lifecycle import Move
 from content.models import Asset, Version
@@ -163,6 +163,7 @@ def _replace(session: Session, actor: Actor, version: Version, move: Move, **det
     if asset.is_from_field and asset.created_by_id is not None:
         notices.tell(session, asset.created_by_id, "published", asset.id, f"published:{asset.id}")
     _trace(session, actor, f"version.{move.value}", version, asset=asset.public_id, **details)
+    sharing.tell_outdated(session, asset.id, version.id)
     if _Review.published is not None:
         _Review.published(session, actor, version)
 

@@ -458,7 +458,7 @@ class _Read:
             verify_due_at=verify_due_at(asset.type, asset.verified_at, version.published_at or version.created_at),
             unlock=unlock,
             unlock_stage=self._vocabulary.by_id.get(asset.unlock_stage_id or 0),
-            acts=frozenset(act for act in Act if visibility.may(handling, unlock, act, self._deal, nda=version.nda)),
+            acts=visibility.acts(handling, unlock, self._deal, version.nda),
             rendering_digest=version.rendering_digest,
             expires_at=asset.expires_at,
             is_behind=bool(row.behind),

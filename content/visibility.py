@@ -143,10 +143,11 @@ def editable_by(actor: Actor) -> ColumnElement[bool]:
     return theirs
 
 
-def may(
-    handling: Handling, unlock: Unlock, act: Act, deal: DealContext | None, nda_signed: bool = False, nda: bool = False
-) -> bool:
-    """What the handling allows with an asset that is visible; sending is for a customer on a deal."""
+def may(handling: Handling, unlock: Unlock, act: Act, deal: DealContext | None, nda: bool = False) -> bool:
+    """What the handling allows with an asset that is visible; sending is for a customer on a deal.
+
+    `nda`: it leaves only under a non-disclosure agreement that is on the deal's file and in force.
+    """
     if act is Act.READ:
         return True
     if unlock is Unlock.PAST_USE:
@@ -155,7 +156,12 @@ def may(
         return handling.rank >= Handling.SPOKEN.rank
     if act is Act.OPEN_LINK:
         return handling is Handling.PUBLIC
-    return handling.rank >= Handling.NAMED.rank and deal is not None and deal.is_open and (nda_signed or not nda)
+    return handling.rank >= Handling.NAMED.rank and deal is not None and deal.is_open and (deal.has_nda or not nda)
+
+
+def acts(handling: Handling, unlock: Unlock, deal: DealContext | None, nda: bool) -> frozenset[Act]:
+    """All that may be done with a visible asset on this deal."""
+    return frozenset(act for act in Act if may(handling, unlock, act, deal, nda))
 
 
 def _is_live() -> ColumnElement[bool]:

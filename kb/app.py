@@ -29,6 +29,9 @@ import content.notice_routes
 import content.plan_routes
 import content.publishing_api
 import content.routes
+import content.share_api
+import content.share_routes
+import content.shared_routes
 import content.story_routes
 import content.vocabulary_api
 import content.vocabulary_routes
@@ -216,6 +219,9 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         people_api.area,
         content.access_routes.area,
         content.access_api.area,
+        content.share_routes.area,
+        content.share_api.area,
+        content.shared_routes.area,
         content.story_routes.area,
         content.story_routes.api,
         content.vocabulary_routes.area,

@@ -77,6 +77,7 @@ def installation() -> Iterator[Service]:
 
 cli.add_command(commands.tag_group(installation))
 cli.add_command(commands.grant_group(installation))
+cli.add_command(commands.share_group(installation))
 cli.add_command(commands.explain_command(installation))
 cli.add_command(review_commands.compliance_group(installation))
 cli.add_command(review_commands.review_group(installation))

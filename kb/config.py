@@ -54,6 +54,7 @@ class Settings:
     allow_http: bool = field(
         default=False, metadata={"meaning": "1: serve plain http on other than this machine's own address"}
     )
+    company: str = _setting("", "your company's name, as customers read it on pages that are shared with them")
     timezone: str = _setting("Asia/Shanghai", "the company's time zone")
     language: str = _setting("zh_Hans", "language where neither person nor browser says: zh_Hans or en")
     max_upload_mb: int = field(default=25, metadata={"meaning": "largest request body in MB"})
@@ -249,6 +250,11 @@ def former_keys(settings: Settings) -> list[str]:
     """Keys whose cookies still hold: a line each as the folder keeps them, or with commas between."""
     given = settings.former_secret_keys
     return [key.strip() for key in given.split("\n" if "\n" in given else ",") if key.strip()]
+
+
+def all_keys(settings: Settings) -> list[str]:
+    """The present key and those before it that still hold."""
+    return [settings.secret_key, *former_keys(settings)]
 
 
 def rotate_secret(settings: Settings) -> int:

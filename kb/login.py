@@ -1,26 +1,20 @@
 """Signing in and out, and the throttle that survives restarts and counts over all processes."""
 
-import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from flask import Flask, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext
 from flask_login import LoginManager, UserMixin, login_user, logout_user
-from sqlalchemy import Index, String, delete, func, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as AnyResponse
 
-from kb import audit, clock, second_factor, sessions, tokens, users
+from kb import audit, clock, second_factor, sessions, throttle, tokens, users
 from kb.access import SYSTEM, Actor, Permission
-from kb.db import Base, reading, writing
+from kb.db import reading, writing
 from kb.errors import SignInNeeded, TooMuch
 from kb.web import FEED, PUBLIC, Area, actor, is_api, safe_next
 
-WINDOW = timedelta(minutes=15)
-TRIES_PER_ADDRESS = 10
-TRIES_PER_HOST = 100
 MAX_INPUT = 400
 PENDING = "second_factor"
 PATIENCE = 300
@@ -29,17 +23,6 @@ PATIENCE = 300
 area = Area("login", __name__)
 manager = LoginManager()
 manager.session_protection = None
-
-
-class SignInTry(Base):
-    """A failed sign-in; only hashes are kept, for the window."""
-
-    __tablename__ = "sign_in_try"
-    __table_args__ = (Index("ix_sign_in_try_what_at", "what", "at"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    what: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +185,9 @@ def attempt(email: str, password: str, host: str, agent: str = "") -> str | Pend
 
     Pending where a second factor is asked for: nobody is signed in yet.
     """
-    keys = (_key("address", " ".join(email.casefold().split())), _key("host", host))
+    keys = _keys(email, host)
     with reading() as db:
-        _refuse_throttled(db, keys)
+        throttle.refuse(db, keys)
         user = users.find_by_email(db, email)
         fits = users.verify_password(user, password)
     with writing() as db:
@@ -216,7 +199,7 @@ def attempt(email: str, password: str, host: str, agent: str = "") -> str | Pend
             return None
         if second_factor.is_on(db, fresh.id):
             return Pending(fresh.id, fresh.epoch)
-        db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
+        throttle.forget(db, keys)
         audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id)
         return sessions.open_for(db, fresh, agent, host)
 
@@ -227,8 +210,8 @@ def attempt_code(user_id: int, epoch: int, code: str, host: str, agent: str = ""
         user = users.find(db, user_id)
         if user is None or user.deactivated_at is not None or user.epoch != epoch:
             return None
-        keys = (_key("address", user.email), _key("host", host))
-        _refuse_throttled(db, keys)
+        keys = _keys(user.email, host)
+        throttle.refuse(db, keys)
     with writing() as db:
         fresh = users.find(db, user_id)
         if fresh is None or fresh.deactivated_at is not None or fresh.epoch != epoch:
@@ -236,27 +219,15 @@ def attempt_code(user_id: int, epoch: int, code: str, host: str, agent: str = ""
         if not second_factor.takes(db, user_id, code):
             _note_failure(db, keys)
             return None
-        db.execute(delete(SignInTry).where(SignInTry.what == keys[0]))
+        throttle.forget(db, keys)
         audit.record(db, users.actor_of(fresh), "session.begin", "user", fresh.public_id, second_factor=True)
         return sessions.open_for(db, fresh, agent, host)
 
 
-def _refuse_throttled(db: Session, keys: tuple[str, str]) -> None:
-    since = clock.now() - WINDOW
-    for key, limit in zip(keys, (TRIES_PER_ADDRESS, TRIES_PER_HOST), strict=True):
-        count, oldest = db.execute(
-            select(func.count(), func.min(SignInTry.at)).where(SignInTry.what == key, SignInTry.at > since)
-        ).one()
-        if count >= limit:
-            raise TooMuch(retry_after=max(1, int((oldest + WINDOW - clock.now()).total_seconds())))
+def _keys(email: str, host: str) -> throttle.Keys:
+    return throttle.keys_of("address", " ".join(email.casefold().split()), host)
 
 
-def _note_failure(db: Session, keys: tuple[str, str]) -> None:
-    now = clock.now()
-    db.execute(delete(SignInTry).where(SignInTry.at < now - WINDOW))
-    db.add_all(SignInTry(what=key, at=now) for key in keys)
-    audit.record(db, SYSTEM, "session.refused", "sign_in", keys[0][:16])
-
-
-def _key(kind: str, value: str) -> str:
-    return hashlib.sha256(f"{kind}\0{value}".encode("utf-8", "surrogatepass")).hexdigest()
+def _note_failure(db: Session, keys: throttle.Keys) -> None:
+    throttle.note(db, keys)
+    audit.record(db, SYSTEM, "session.refused", "sign_in", keys[0][0][:16])

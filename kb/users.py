@@ -203,14 +203,24 @@ def list_teams(session: Session, team_ids: Iterable[int]) -> Mapping[int, str]:
     return {row.id: row.name for row in rows}
 
 
+def hash_password(password: str) -> str:
+    """What is kept of a password."""
+    return _hasher.hash(password)
+
+
+def is_password(kept: str, password: str) -> bool:
+    """Whether a password is the one of which this was kept."""
+    try:
+        return _hasher.verify(kept, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
 def verify_password(user: User | None, password: str) -> bool:
     """Takes as long for an unknown person as for a known one."""
     nobodys = _nobodys_hash()
     kept = user.password_hash if user and user.password_hash else nobodys
-    try:
-        matches = _hasher.verify(kept, password)
-    except (VerificationError, InvalidHashError):
-        return False
+    matches = is_password(kept, password)
     return matches and user is not None and bool(user.password_hash) and user.deactivated_at is None
 
 
@@ -413,7 +423,7 @@ def _self(session: Session, actor: Actor) -> User:
 def _set_password(user: User, password: str) -> None:
     if len(password) < MINIMUM_PASSWORD_LENGTH or password.casefold() == user.email:
         raise WeakPassword()
-    user.password_hash = _hasher.hash(password)
+    user.password_hash = hash_password(password)
 
 
 def bring_to(session: Session, actor: Actor, user: User, new: NewUser) -> bool:

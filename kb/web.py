@@ -180,6 +180,12 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def _logged_path() -> str:
+    """The path as logs may hold it: where a secret is part of the address, without it."""
+    secret = (request.view_args or {}).get("token") or (request.view_args or {}).get("secret")
+    return request.path.replace(str(secret), "…") if secret else request.path
+
+
 def _answer_refusal(error: KbError) -> AnyResponse:
     if isinstance(error, Forbidden | NotFound) and request.method not in SAFE_METHODS and g.get("actor") is not None:
         _trace_refusal(error)
@@ -205,7 +211,7 @@ def _here() -> str:
 
 
 def _answer_csrf(error: CSRFError) -> AnyResponse:
-    log.info("csrf.refused", reason=error.description, path=request.path)
+    log.info("csrf.refused", reason=error.description, path=_logged_path())
     return answer(
         400,
         "csrf",
@@ -246,18 +252,18 @@ def _answer_database(error: Exception) -> AnyResponse:
 
 def _answer_collision(error: Exception) -> AnyResponse:
     """Somebody else wrote the same at the same moment, and the database kept one of the two."""
-    log.info("write.collided", path=request.path, error=str(getattr(error, "orig", error))[:200])
+    log.info("write.collided", path=_logged_path(), error=str(getattr(error, "orig", error))[:200])
     return answer(409, Conflict.code, gettext(Conflict.message))
 
 
 def _answer_unreadable(error: Exception) -> AnyResponse:
     """A NUL, half a character, JSON without end: nobody can keep these, so the caller is told, not the operator."""
-    log.info("request.unreadable", path=request.path, error=type(error).__name__)
+    log.info("request.unreadable", path=_logged_path(), error=type(error).__name__)
     return answer(422, Invalid.code, gettext(Invalid.message))
 
 
 def _answer_crash(error: Exception) -> AnyResponse:
-    log.exception("request.failed", path=request.path, request_id=g.get("request_id"), error=type(error).__name__)
+    log.exception("request.failed", path=_logged_path(), request_id=g.get("request_id"), error=type(error).__name__)
     return answer(500, "error", gettext("Something went wrong on our side. Nothing was changed."))
 
 

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from content import dealing
-from kb import clock, config, login, tokens, users
+from kb import clock, config, throttle, tokens, users
 from kb.access import SYSTEM, Permission, Role
 from kb.app import Service, create_app
 from kb.audit import AuditEntry
@@ -294,7 +294,7 @@ def test_A64_the_throttle_holds_over_spellings_headers_and_processes(
     spellings = [user.email, user.email.upper(), f" {user.email}", f"{user.email}\t", user.email.title()]
     processes = [create_app(service), create_app(service)]
     codes = []
-    for number in range(login.TRIES_PER_ADDRESS + 3):
+    for number in range(throttle.TRIES_PER_OBJECT + 3):
         app = processes[number % 2]
         app.test_client_class = Browser
         browser = anonymous_form(app.test_client())
@@ -304,10 +304,10 @@ def test_A64_the_throttle_holds_over_spellings_headers_and_processes(
                 "/sign-in", data=form, headers={"X-Forwarded-For": f"10.0.0.{number}", "X-Real-IP": f"10.0.1.{number}"}
             ).status_code
         )
-    assert codes == [422] * login.TRIES_PER_ADDRESS + [429] * 3
+    assert codes == [422] * throttle.TRIES_PER_OBJECT + [429] * 3
     refused = anonymous_form(sign_in(None)).post("/sign-in", data={"email": user.email, "password": PASSWORD})
     assert refused.status_code == 429
-    assert 0 < int(refused.headers["Retry-After"]) <= login.WINDOW.total_seconds()
+    assert 0 < int(refused.headers["Retry-After"]) <= throttle.WINDOW.total_seconds()
     for path in ("/sign-in/", "//sign-in", "/sign-in;x", "/SIGN-IN", "/api/v1/sign-in"):
         assert anonymous_form(sign_in(None)).post(
             path, data={"email": user.email, "password": PASSWORD}
@@ -317,7 +317,7 @@ def test_A64_the_throttle_holds_over_spellings_headers_and_processes(
 def test_A64_many_addresses_from_one_host_are_stopped_too(
     make: Make, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login, "TRIES_PER_HOST", 5)
+    monkeypatch.setattr(throttle, "TRIES_PER_HOST", 5)
     browser = anonymous_form(sign_in(None))
     codes = [
         browser.post(

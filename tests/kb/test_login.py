@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from kb.app import Service, create_app
 from kb.audit import AuditEntry
-from kb.login import SignInTry
 from kb.sessions import SignedIn
+from kb.throttle import SignInTry
 from kb.users import User
 from tests.conftest import ORIGIN, Browser, SignIn
 from tests.factories import PASSWORD, Make
