@@ -28,6 +28,7 @@ FOLDER = Path(__file__).parent / "sample"
 WRITTEN_ON = date(2026, 11, 26)
 """The day the sample's dates count as today; loading shifts them to the present."""
 PUBLISHED_DAYS_AGO = 200
+COMPANY = "云枢 Yunshu"
 PASSWORD = "yunshu-demo"  # noqa: S105  # printed on screen: a demonstration has no secrets
 
 Say = Callable[[str], None]

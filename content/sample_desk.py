@@ -9,11 +9,24 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from content import access_requests, deals, drafting, planning, service, stories, submission, taxonomy
+from content import (
+    access_requests,
+    contacts,
+    deals,
+    drafting,
+    planning,
+    service,
+    sharing,
+    stories,
+    submission,
+    taxonomy,
+)
+from content.contacts import Nda
 from content.importing import AssetImport, Options, Report
 from content.kinds import AssetType, VersionState
-from content.models import Asset, PlanItem
+from content.models import Asset, PlanItem, ShareLink, ShareOpening
 from content.planning import NewItem
+from content.sharing import Kind, Wanted
 from content.stories import Story, StoryKind
 from kb import clock, users
 from kb.access import Actor
@@ -41,6 +54,9 @@ def load(database: Database, settings: Settings, actor: Actor) -> Report:
     for entry in desk["access_requests"]:
         with database.writing() as session:
             _ask(session, entry)
+    for entry in desk["customers"]:
+        with database.writing() as session:
+            _send(session, settings, entry)
     return report
 
 
@@ -117,3 +133,27 @@ def _ask(session: Session, entry: Entry) -> None:
         access_requests.note_try(session, person, row.asset_id)
     if "refused_by" in entry:
         access_requests.refuse(session, _person(session, entry["refused_by"]), row.public_id, entry["answer"])
+
+
+def _send(session: Session, settings: Settings, entry: Entry) -> None:
+    """Contacts, the agreement and what was sent on a deal that has none of them yet."""
+    person = _person(session, entry["by"])
+    deal = deals.get_context(session, person, taxonomy.load(session), entry["deal"])
+    if contacts.list_of(session, person, deal):
+        return
+    known = {email: contacts.add(session, person, deal, name, email) for name, email in entry["contacts"]}
+    today, nda = clock.now().date(), entry["nda"]
+    until_on = today + timedelta(days=nda["days_left"]) if "days_left" in nda else None
+    signed_on = today - timedelta(days=nda["signed_days_ago"])
+    contacts.set_nda(session, person, deal, Nda(signed_on, until_on, nda["reference"]))
+    for sent in entry["sent"]:
+        wanted = Wanted(Kind.NAMED, known[sent["to"]].public_id)
+        link_id, _ = sharing.create(session, person, deal, f"external:{sent['asset']}", wanted, settings.secret_key)
+        link = session.scalars(select(ShareLink).where(ShareLink.public_id == link_id)).one()
+        link.created_at = clock.now() - timedelta(hours=max(sent["opened_hours_ago"]) + 1)
+        session.add_all(
+            ShareOpening(
+                link_id=link.id, version_id=link.version_id, kind="view", at=clock.now() - timedelta(hours=hours)
+            )
+            for hours in sent["opened_hours_ago"]
+        )

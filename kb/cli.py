@@ -4,7 +4,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -133,6 +133,7 @@ def migrate_command() -> None:
 def demo(data_dir: Path | None, port: int, no_serve: bool) -> None:
     """Load the sample company and serve it on this machine; safe to run again."""
     settings = config.load(data_dir=data_dir) if data_dir else config.load()
+    settings = replace(settings, company=settings.company or sample.COMPANY)
     configure_logging("WARNING")
     listener = None if no_serve else serving.listen("127.0.0.1", port)
     opened = open_service(settings)

@@ -300,7 +300,13 @@ def test_contacts_are_one_an_address_and_for_the_deals_people_alone(make: Make) 
     scene = Scene(make)
     with pytest.raises(Conflict):
         scene.add("Somebody", " WANG.LI@lantern.example ")
-    for name, email in (("", "a@b.example"), ("A", ""), ("A", "nobody"), ("A", "李@客户.example"), ("A" * 121, "a@b.x")):
+    for name, email in (
+        ("", "a@b.example"),
+        ("A", ""),
+        ("A", "nobody"),
+        ("A", "李@客户.example"),
+        ("A" * 121, "a@b.x"),
+    ):
         with pytest.raises(Invalid):
             scene.add(name, email)
     stranger = make.actor(scene.other)

@@ -198,6 +198,7 @@ def test_A02_head_range_and_conditional_requests_say_no_more(world: World, surfa
         "search.similar": "/assets/{}/similar",
         "content_versions.link": "/assets/{}/versions/1",
         "urgent.form": "/assets/{}/urgent",
+        "sharing.form": "/assets/{}/share",
     }[surface.endpoint]
     for name in ("plain", "high", "teased", "draft"):
         cell, known = expected("no deal", "rep")[name], world.assets[name].public_id

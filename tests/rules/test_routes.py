@@ -18,7 +18,11 @@ FOR_ANYBODY = {
     "health.alive",
     "health.ready",
     "planning.feed",
-}  # the last by a secret address
+    "shared.page",
+    "shared.enter",
+    "shared.picture",
+    "shared.file",
+}  # the last five by a secret address
 
 
 def endpoints(app: Flask) -> set[str]:
