@@ -72,6 +72,7 @@ from kb import (
     outbox,
     people_api,
     people_routes,
+    sign_on_routes,
     web,
 )
 from kb.config import LOOPBACK, Settings, former_keys, prepare_data_dir
@@ -204,6 +205,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
     web.init(app)
     app.before_request(dealing.remember)
     login.init(app)
+    sign_on_routes.init(app, service.settings)
     for area in (
         account.area,
         api.area,
@@ -270,6 +272,8 @@ def _configure(app: Flask, settings: Settings, addresses: tuple[str, ...]) -> No
         KB_MAX_UPLOAD_MB=settings.max_upload_mb,
         KB_TIMEZONE=settings.timezone,
         KB_HAS_MAIL=mail.is_on(settings),
+        KB_LOCAL_SIGN_IN=settings.local_sign_in,
+        KB_SIGN_ON=settings.oidc_name if settings.oidc_issuer else None,
         BABEL_DEFAULT_LOCALE=settings.language,
         BABEL_DEFAULT_TIMEZONE=settings.timezone,
         BOOTSTRAP_SERVE_LOCAL=True,

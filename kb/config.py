@@ -73,6 +73,20 @@ class Settings:
         },
     )
     mail_from: str = _setting("", "address that mail comes from; needed with KB_SMTP_URL")
+    oidc_issuer: str = _setting("", "single sign-on by OpenID Connect: the provider's issuer, https://…; empty: off")
+    oidc_client_id: str = _setting("", "the client that the provider knows this service by")
+    oidc_client_secret: str = field(default="", repr=False, metadata={"meaning": "that client's secret"})
+    oidc_name: str = _setting("", "what people call it, on the button that signs them in; empty: single sign-on")
+    oidc_groups: str = _setting(
+        "",
+        "YAML file that gives roles, parties, teams and clearance by the provider's groups; empty: as they are set here",
+    )
+    local_sign_in: bool = field(
+        default=True, metadata={"meaning": "0: nobody signs in with a password, single sign-on alone lets in"}
+    )
+    inside_hosts: str = _setting(
+        "", "hosts of the company's own network that the service may call, with commas between; others must be public"
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @property
@@ -94,6 +108,11 @@ class Settings:
     @property
     def secret_file(self) -> Path:
         return self.data_dir / "secret.key"
+
+    @property
+    def inside(self) -> frozenset[str]:
+        """Hosts inside the network that may be called."""
+        return frozenset(name.strip().casefold() for name in self.inside_hosts.split(",") if name.strip())
 
     @property
     def is_https(self) -> bool:
@@ -179,7 +198,27 @@ def _mistakes(settings: Settings) -> list[str]:
         found.append(f"KB_LOG_LEVEL {settings.log_level!r} is none of DEBUG, INFO, WARNING, ERROR")
     if settings.database_url and not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         found.append("KB_DATABASE_URL must start with sqlite:/// or postgresql+psycopg://")
-    return found + _address_mistakes(settings) + _mail_mistakes(settings)
+    return found + _address_mistakes(settings) + _mail_mistakes(settings) + _single_sign_on_mistakes(settings)
+
+
+def _single_sign_on_mistakes(settings: Settings) -> list[str]:
+    found = []
+    if not settings.oidc_issuer:
+        if not settings.local_sign_in:
+            found.append("KB_LOCAL_SIGN_IN=0 without KB_OIDC_ISSUER would let nobody in")
+        return found
+    parts = urlsplit(settings.oidc_issuer)
+    if parts.query or parts.fragment or not parts.hostname or parts.scheme not in {"https", "http"}:
+        found.append("KB_OIDC_ISSUER is not an address such as https://login.company.example")
+    elif parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        found.append("KB_OIDC_ISSUER is plain http: whoever stands between could sign in as anybody")
+    if not settings.oidc_client_id:
+        found.append("KB_OIDC_CLIENT_ID must be set with KB_OIDC_ISSUER")
+    if not settings.base_url:
+        found.append("KB_BASE_URL must be set with KB_OIDC_ISSUER: the provider sends people back there")
+    if settings.oidc_groups and not Path(settings.oidc_groups).is_file():
+        found.append(f"KB_OIDC_GROUPS {settings.oidc_groups!r} is not a file")
+    return found
 
 
 def _mail_mistakes(settings: Settings) -> list[str]:

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
-from kb import audit, backup, clock, config, mail, migrate, outbox
+from kb import audit, backup, clock, config, mail, migrate, outbox, second_factor, users
+from kb.access import Role
 from kb.audit import AuditEntry
 from kb.config import LOOPBACK, Settings, prepare_data_dir
 from kb.db import Database
 from kb.errors import WrongSettings
+from kb.single_sign_on import Provider
 
 LEAST_FREE_MB = 500
 ROOM = 3
@@ -62,6 +64,8 @@ def examine(further: dict[str, Check] | None = None) -> list[Finding]:
         "key": _key,
         "address": _address,
         "mail": lambda settings, _database: mail.check(settings),
+        "sign-on": lambda settings, _database: _sign_on(settings),
+        "admins": _admins,
         **(further or {}),
     }
     findings = [Finding("settings", True, f"read; database {database.engine.url.render_as_string(hide_password=True)}")]
@@ -79,6 +83,26 @@ def _finding(part: str, check: Check, settings: Settings, database: Database) ->
         return Finding(part, True, str(advice), advice=True)
     except Exception as error:  # whatever is broken, the doctor says so and goes on
         return Finding(part, False, f"{type(error).__name__}: {error}".splitlines()[0][:200])
+
+
+def _sign_on(settings: Settings) -> str:
+    if not settings.oidc_issuer:
+        return "off: people sign in with passwords"
+    told = Provider(settings).check()
+    return told if settings.local_sign_in else f"{told}; no passwords"
+
+
+def _admins(settings: Settings, database: Database) -> str:
+    """Administrators who sign in with a password alone are what a guesser looks for."""
+    with database.reading() as session:
+        admins = users.with_roles(session, Role.ADMIN)
+        bare = [one for one in admins if not second_factor.is_on(session, one)]
+        names = sorted(users.list_emails(session, bare).values())
+    if not admins:
+        raise Advice("nobody administers: `kb user add ADDRESS --role admin`")
+    if bare and settings.local_sign_in:
+        raise Advice(f"no second factor: {', '.join(names[:5])}{' …' if len(names) > 5 else ''} (their account page)")
+    return f"{len(admins)}, each with a second factor" if not bare else f"{len(admins)}, by single sign-on"
 
 
 def _folder(settings: Settings, _database: Database) -> str:

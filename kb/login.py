@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import Flask, g, redirect, render_template, request, session, url_for
+from flask import Flask, current_app, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from kb import audit, clock, second_factor, sessions, throttle, tokens, users
 from kb.access import SYSTEM, Actor, Permission
 from kb.db import reading, writing
-from kb.errors import SignInNeeded, TooMuch
+from kb.errors import N_, Forbidden, SignInNeeded, TooMuch
 from kb.web import FEED, PUBLIC, Area, actor, is_api, safe_next
 
 MAX_INPUT = 400
@@ -44,6 +44,12 @@ class SignedInPerson(UserMixin):  # type: ignore[misc]  # Flask-Login carries no
 
     def get_id(self) -> str:
         return self.token
+
+
+class NoPasswords(Forbidden):
+    """Single sign-on alone lets in."""
+
+    code, message = "no_passwords", N_("Nobody signs in with a password here: use the single sign-on.")
 
 
 def init(app: Flask) -> None:
@@ -97,6 +103,8 @@ def page() -> AnyResponse | str:
 
 @area.post("/sign-in", needs=PUBLIC)
 def sign_in() -> AnyResponse | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    if not current_app.config["KB_LOCAL_SIGN_IN"]:
+        raise NoPasswords()
     email = request.form.get("email", "")[:MAX_INPUT]
     password = request.form.get("password", "")[:MAX_INPUT]
     onward = safe_next(request.form.get("next"))

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from kb import audit, clock, second_factor, sessions, tokens, users
+from kb import audit, clock, second_factor, sessions, single_sign_on, tokens, users
 from kb.access import Actor, Party, Permission, Role, Tier, require
 from kb.errors import N_, Conflict, Invalid, NotFound
 from kb.users import NewUser, Team, User, UserRole, UserTeam
@@ -53,6 +53,8 @@ class PersonPage:
     """The newest sign-ins, from the trail."""
     is_yourself: bool
     has_second_factor: bool
+    linked_at: datetime | None
+    """Since when they sign in by the company's single sign-on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def get(session: Session, actor: Actor, public_id: str) -> PersonPage:
         tuple(begun),
         user.id == actor.user_id,
         second_factor.is_on(session, user.id),
+        single_sign_on.linked_at(session, user.id),
     )
 
 
@@ -239,3 +242,14 @@ def reset_second_factor(session: Session, actor: Actor, public_id: str) -> None:
     """For somebody who has lost authenticator and codes: the password alone lets them in, every session ends."""
     require(actor, Permission.ADMINISTER)
     second_factor.reset(session, actor, _find(session, public_id))
+
+
+def unlink(session: Session, actor: Actor, public_id: str) -> None:
+    """No single sign-on stands for this person until they come by it again; every session ends."""
+    require(actor, Permission.ADMINISTER)
+    user = _find(session, public_id)
+    if not single_sign_on.unlink(session, user.id):
+        raise Conflict(N_("No single sign-on stands for this person."), code="not_linked")
+    user.epoch += 1
+    session.flush()
+    audit.record(session, actor, "user.unlink", "user", public_id)

@@ -159,3 +159,14 @@ def reset_second_factor(public_id: str) -> AnyResponse | tuple[str, int]:
         return _page(public_id, gettext(refused.text)), refused.status
     done(gettext("The password alone lets this person in now."))
     return redirect(url_for("people.page", public_id=public_id))
+
+
+@area.post("/<public_id>/unlink", needs=Permission.ADMINISTER)
+def unlink(public_id: str) -> AnyResponse | tuple[str, int]:
+    try:
+        with writing() as db:
+            people.unlink(db, actor(), public_id)
+    except Conflict as refused:
+        return _page(public_id, gettext(refused.text)), refused.status
+    done(gettext("Taken apart. Who comes by single sign-on next with this address is tied to it anew."))
+    return redirect(url_for("people.page", public_id=public_id))

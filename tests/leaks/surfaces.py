@@ -122,6 +122,10 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "account.begin_second_factor", Kind.OWN, Permission.ACCOUNT),
     Surface("POST", "account.confirm_second_factor", Kind.OWN, Permission.ACCOUNT, audit=1),
     Surface("POST", "account.remove_second_factor", Kind.OWN, Permission.ACCOUNT, audit=1),
+    # tests/kb/test_single_sign_on.py and tests/attacks/test_sign_on.py go there and back
+    Surface("GET", "sign_on.begin", Kind.FILES, PUBLIC),
+    Surface("GET", "sign_on.back", Kind.FILES, PUBLIC),
+    Surface("POST", "people.unlink", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("POST", "people.reset_second_factor", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("POST", "account.end_others", Kind.OWN, Permission.ACCOUNT, audit=1),
     # tests/kb/test_people.py walks who looks after whom

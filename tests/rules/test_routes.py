@@ -18,11 +18,13 @@ FOR_ANYBODY = {
     "health.alive",
     "health.ready",
     "planning.feed",
+    "sign_on.begin",
+    "sign_on.back",
     "shared.page",
     "shared.enter",
     "shared.picture",
     "shared.file",
-}  # the last five by a secret address
+}  # the calendar and what is shared by a secret address
 
 
 def endpoints(app: Flask) -> set[str]:
