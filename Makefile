@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 help:
 	@echo "make demo         a sample company on http://127.0.0.1:8000"
 	@echo "make test         all tests"
-	@echo "make check        linters, types, contracts, migrations, translations"
+	@echo "make check        linters, types, contracts, known holes, migrations, translations"
 	@echo "make install      only the virtual environment; the command is $(BIN)/kb"
 	@echo "make screenshots  every page in both languages, widths and themes into ./screenshots"
 	@echo "make soak         the long rounds"
@@ -50,6 +50,7 @@ check: test-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -ll -r kb content search review
 	$(BIN)/python -m pytest -q tests/rules
 
 soak: test-tools browser

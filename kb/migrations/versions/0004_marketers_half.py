@@ -171,7 +171,7 @@ def _protect_attachments() -> None:
     if op.get_bind().dialect.name == "sqlite":
         for act in ("UPDATE", "DELETE"):
             op.execute(
-                f"CREATE TRIGGER attachment_keep_{act.lower()} BEFORE {act} ON attachment "
+                f"CREATE TRIGGER attachment_keep_{act.lower()} BEFORE {act} ON attachment "  # nosec B608
                 "WHEN (SELECT state FROM version WHERE id = OLD.version_id) <> 'draft' "
                 "BEGIN SELECT RAISE(ABORT, 'an attachment of a frozen version cannot be changed'); END"
             )
