@@ -124,7 +124,7 @@ def _subject(session: Session, change: Change, language: str) -> tuple[str, int]
         return label.text(language), 0
     if change.act is Act.VERIFY:
         return "", 0
-    found = users.find_by_email(session, users.normal_email(change.email) if change.email.strip() else "")
+    found = users.find_person(session, users.normal_email(change.email) if change.email.strip() else "")
     if found is None:
         raise Invalid(N_("An owner you named is not here. Choose people from the list."), code="unknown_owner")
     return found.name, found.id

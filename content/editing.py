@@ -239,7 +239,7 @@ def _owner_ids(session: Session, emails: frozenset[str]) -> frozenset[int]:
     wanted = {users.normal_email(email) for email in emails if email.strip()}
     if len(wanted) > MOST_OWNERS:
         raise Invalid(N_("At most 20 owners: those who answer for it, not all who read it."), code="too_many_owners")
-    rows = session.execute(select(User.email, User.id).where(User.email.in_(wanted)))
+    rows = session.execute(select(User.email, User.id).where(User.email.in_(wanted), User.is_service.is_not(True)))
     found = {row.email: row.id for row in rows}
     if wanted - found.keys():
         raise Invalid(N_("An owner you named is not here. Choose people from the list."), code="unknown_owner")

@@ -212,7 +212,8 @@ class Desk:
         self._actor = actor
         self._options = options
         self._vocabulary: Vocabulary = taxonomy.load(session)
-        self._users = {row.email: row.id for row in session.execute(select(User.email, User.id))}
+        people = select(User.email, User.id).where(User.is_service.is_not(True))
+        self._users = {row.email: row.id for row in session.execute(people)}
         self._teams = {row.name: row.id for row in session.execute(select(Team.name, Team.id))}
         self.warnings: list[Failure] = []
         self.worded: list[tuple[Record, Asset, bytes | None]] = []

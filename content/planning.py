@@ -196,7 +196,7 @@ def add(session: Session, actor: Actor, new: NewItem) -> PlanItem:
     title = new.title.strip()
     if not title or len(title) > LONGEST_TITLE:
         raise Invalid(N_("Say in a few words what is planned."), code="title")
-    owner = users.find_by_email(session, users.normal_email(new.owner_email)) if new.owner_email.strip() else None
+    owner = users.find_person(session, users.normal_email(new.owner_email)) if new.owner_email.strip() else None
     if new.owner_email.strip() and owner is None:
         raise Invalid(N_("An owner you named is not here. Choose people from the list."), code="unknown_owner")
     asset = drafting.load_editable(session, actor, new.asset) if new.asset else None

@@ -156,7 +156,8 @@ def create(
     NotAllowedByHandling where the handling, the deal or its agreement does not allow it.
     """
     require(actor, Permission.USE)
-    if actor.user_id is None:
+    sender = users.find(session, actor.user_id) if actor.user_id is not None else None
+    if sender is None or sender.is_service:
         raise Invalid(N_("Only a person sends something to a customer."), code="no_person")
     asset = reading.get_visible(session, actor, deal, reference)
     if _needed(wanted.kind) not in asset.acts:
@@ -171,7 +172,7 @@ def create(
         version_id=asset.version_id,
         deal_id=deal.id if deal is not None and deal.is_open else None,
         contact_id=contact.id if contact is not None else None,
-        created_by_id=actor.user_id,
+        created_by_id=sender.id,
         created_at=clock.now(),
         expires_at=clock.now() + timedelta(days=wanted.days),
         password_hash=users.hash_password(wanted.password) if wanted.password else "",

@@ -324,13 +324,30 @@ def add_user(
         click.echo(password)
 
 
+@user.command(name="add-program")
+@click.argument("name")
+@click.option(
+    "--role", "roles", multiple=True, required=True, metavar="R[,R]", help="What it may, as a person's roles."
+)
+@click.option("--clearance", default=access.Tier.INTERNAL.value, show_default=True, metavar="T")
+@click.option("--team", "teams", multiple=True, metavar="T")
+def add_program(name: str, roles: tuple[str, ...], clearance: str, teams: tuple[str, ...]) -> None:
+    """Add an account for a program and print its name alone: give it to `kb token create`."""
+    fields = {"name": name, "role": ",".join(roles), "clearance": clearance}
+    with installation() as opened, opened.database.writing() as session:
+        public_id = people.add_service(session, access.operator(), fields, teams)
+        made = people.get(session, access.operator(), public_id).line.email
+    click.echo(made)
+
+
 @user.command(name="list")
 @click.option("--left", is_flag=True, help="Who may not sign in any more.")
+@click.option("--programs", is_flag=True, help="The accounts of programs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
-def list_users(left: bool, as_json: bool) -> None:
+def list_users(left: bool, programs: bool, as_json: bool) -> None:
     """Who may sign in, by name."""
     with installation() as opened, opened.database.reading() as session:
-        found = people.list_people(session, access.operator(), active=not left, limit=100_000).rows
+        found = people.list_people(session, access.operator(), active=not left, services=programs, limit=100_000).rows
     if as_json:
         print_json(
             [
@@ -402,6 +419,7 @@ def token() -> None:
 
 @token.command(name="create")
 @click.argument("email")
+@click.option("--days", type=click.IntRange(1, tokens.MOST_DAYS), default=tokens.MOST_DAYS, show_default=True)
 @click.option(
     "--scope",
     "scopes",
@@ -410,8 +428,8 @@ def token() -> None:
     help=f"One or more of {', '.join(access.Permission)}; none: all that the person may.",
 )
 @click.option("--name", default="command line", show_default=True)
-def create_token(email: str, scopes: tuple[str, ...], name: str) -> None:
-    """Make a token for a person and print it alone."""
+def create_token(email: str, scopes: tuple[str, ...], name: str, days: int) -> None:
+    """Make a token for a person or program and print it alone."""
     with installation() as opened, opened.database.writing() as session:
         created = tokens.create(
             session,
@@ -419,6 +437,7 @@ def create_token(email: str, scopes: tuple[str, ...], name: str) -> None:
             users.get_by_email(session, email),
             name,
             [s for scope in scopes for s in scope.split(",")],
+            days,
         )
     click.echo(created)
 

@@ -196,7 +196,7 @@ def attempt(email: str, password: str, host: str, agent: str = "") -> str | Pend
     keys = _keys(email, host)
     with reading() as db:
         throttle.refuse(db, keys)
-        user = users.find_by_email(db, email)
+        user = users.find_person(db, email)
         fits = users.verify_password(user, password)
     with writing() as db:
         if user is None or not fits:

@@ -1,7 +1,8 @@
 """People as administrators look after them: who may do what, their sessions, leaving and coming back."""
 
+import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -16,6 +17,8 @@ from kb.users import NewUser, Team, User, UserRole, UserTeam
 
 PAGE: Final = 50
 HISTORY: Final = 20
+SERVICES: Final = "service"
+"""What stands behind the @ in the name of a program."""
 
 
 class LastAdmin(Conflict):
@@ -39,6 +42,7 @@ class PersonLine:
     is_active: bool
     seen_at: datetime | None
     """When a browser of theirs asked last, as far as a session of theirs is kept."""
+    is_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class PersonPage:
     line: PersonLine
     language: str
     sessions: tuple[sessions.SessionLine, ...]
-    tokens: int
+    tokens: tuple[tokens.TokenLine, ...]
     signed_in_at: tuple[datetime, ...]
     """The newest sign-ins, from the trail."""
     is_yourself: bool
@@ -71,12 +75,14 @@ def list_people(
     role: Role | None = None,
     *,
     active: bool = True,
+    services: bool = False,
     offset: int = 0,
     limit: int = PAGE,
 ) -> PeoplePage:
-    """Who may sign in, or who may not any more; by name."""
+    """Who may sign in, or who may not any more, or the accounts of programs; by name."""
     require(actor, Permission.ADMINISTER)
     rules: list[ColumnElement[bool]] = [User.deactivated_at.is_(None) if active else User.deactivated_at.is_not(None)]
+    rules.append(User.is_service.is_(True) if services else User.is_service.is_not(True))
     if words.strip():
         pattern = "%" + words.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rules.append(or_(User.name.ilike(pattern, escape="\\"), User.email.ilike(pattern, escape="\\")))
@@ -115,6 +121,7 @@ def _lines(session: Session, found: Sequence[User]) -> list[PersonLine]:
             heads.get(user.manager_id or 0, ""),
             user.deactivated_at is None,
             seen.get(user.id),
+            bool(user.is_service),
         )
         for user in found
     ]
@@ -134,7 +141,7 @@ def get(session: Session, actor: Actor, public_id: str) -> PersonPage:
         line,
         user.language,
         tuple(sessions.list_of(session, user)),
-        tokens.count_of(session, user.id),
+        tuple(tokens.list_of(session, actor, user)),
         tuple(begun),
         user.id == actor.user_id,
         second_factor.is_on(session, user.id),
@@ -161,6 +168,37 @@ def add(session: Session, actor: Actor, fields: Mapping[str, str], teams: Sequen
     password = secrets.token_urlsafe(12)
     made = users.add(session, actor, users.with_password(_wanted(fields, teams), password))
     return made.public_id, password
+
+
+def add_service(session: Session, actor: Actor, fields: Mapping[str, str], teams: Sequence[str] = ()) -> str:
+    """An account for a program, which has tokens and nothing else; answers its id. Raises Invalid, Conflict."""
+    require(actor, Permission.ADMINISTER)
+    name = " ".join(fields.get("name", "").split())
+    if not name:
+        raise Invalid(N_("Give the program a name that says what it does."), code="name_missing")
+    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:40] or secrets.token_hex(4)
+    wanted = _wanted({**fields, "name": name, "email": f"{slug}@{SERVICES}", "manager": ""}, teams)
+    return users.add(session, actor, replace(wanted, is_service=True)).public_id
+
+
+def add_token(
+    session: Session, actor: Actor, public_id: str, name: str, scopes: Iterable[str] = (), days: int = tokens.MOST_DAYS
+) -> str:
+    """A token of a program, shown this once; people make their own."""
+    require(actor, Permission.ADMINISTER)
+    return tokens.create(session, actor, _find(session, public_id), name, scopes, days)
+
+
+def list_tokens(session: Session, actor: Actor, public_id: str) -> Sequence[tokens.TokenLine]:
+    """Somebody's tokens: names, scopes, last use."""
+    require(actor, Permission.ADMINISTER)
+    return tokens.list_of(session, actor, _find(session, public_id))
+
+
+def revoke_token(session: Session, actor: Actor, public_id: str, token_id: str) -> None:
+    """End somebody's token at once."""
+    require(actor, Permission.ADMINISTER)
+    tokens.revoke_of(session, actor, _find(session, public_id), token_id)
 
 
 def change(
@@ -225,7 +263,10 @@ def new_password(session: Session, actor: Actor, public_id: str) -> str:
     """A new password that is shown once; every session of the person ends."""
     require(actor, Permission.ADMINISTER)
     password = secrets.token_urlsafe(12)
-    users.set_password(session, actor, _find(session, public_id), password)
+    user = _find(session, public_id)
+    if user.is_service:
+        raise Conflict(N_("A program gives no verdicts and has no password."), code="service_account")
+    users.set_password(session, actor, user, password)
     return password
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import Field
 
-from kb import people
+from kb import people, tokens
 from kb.access import Party, Permission, Role, Tier
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading
@@ -23,6 +23,7 @@ class PeopleQuery(Strict):
     q: Annotated[str, Field(max_length=120)] = ""
     role: Role | None = None
     active: bool = True
+    services: bool = False
     limit: Annotated[int, Field(ge=1, le=200)] = people.PAGE
     offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
@@ -39,7 +40,37 @@ class PersonBody(Strict):
 
 
 class NewPersonBody(PersonBody):
-    email: Address
+    """With `service`, an account for a program: it needs a name, has no address of its own, and no password."""
+
+    email: Address = ""
+    service: bool = False
+
+
+class TokenBody(Strict):
+    """Without scopes, all that the program's roles allow."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    scopes: Annotated[list[Permission], Field(max_length=len(Permission))] = []
+    days: Annotated[int, Field(ge=1, le=tokens.MOST_DAYS)] = tokens.MOST_DAYS
+
+
+class TokenShown(Shown):
+    id: str
+    name: str
+    scopes: list[str] | None
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+
+class TokensShown(Shown):
+    items: list[TokenShown]
+
+
+class NewTokenShown(TokensShown):
+    """`token` is shown this once."""
+
+    token: str
 
 
 class ReasonBody(Strict):
@@ -56,6 +87,7 @@ class PersonShown(Shown):
     teams: list[str]
     manager: str
     active: bool
+    service: bool
     seen_at: datetime | None
 
 
@@ -92,6 +124,7 @@ def _shown(line: PersonLine) -> dict[str, Any]:
         "teams": list(line.teams),
         "manager": line.manager,
         "active": line.is_active,
+        "service": line.is_service,
         "seen_at": line.seen_at,
     }
 
@@ -106,7 +139,14 @@ def listed(query: PeopleQuery) -> PeopleShown:
     """Who may sign in, or with `active=false` who may not any more; by name."""
     with reading() as db:
         found = people.list_people(
-            db, actor(), query.q, query.role, active=query.active, offset=query.offset, limit=query.limit
+            db,
+            actor(),
+            query.q,
+            query.role,
+            active=query.active,
+            services=query.services,
+            offset=query.offset,
+            limit=query.limit,
         )
     return PeopleShown(items=[PersonShown(**_shown(line)) for line in found.rows], total=found.total)
 
@@ -117,7 +157,11 @@ def add(json: NewPersonBody) -> Response:
     """A new person; 409 `user_exists` where the address is taken."""
 
     def act(db: Any) -> NewPersonShown:
-        public_id, password = people.add(db, actor(), _words(json, json.email), json.teams)
+        words = _words(json, json.email)
+        if json.service:
+            public_id, password = people.add_service(db, actor(), words, json.teams), ""
+        else:
+            public_id, password = people.add(db, actor(), words, json.teams)
         return NewPersonShown(**_shown(people.get(db, actor(), public_id).line), password=password)
 
     return write(act, 201)
@@ -163,5 +207,51 @@ def reactivate(public_id: str) -> Response:
     def act(db: Any) -> PersonShown:
         people.reactivate(db, actor(), public_id)
         return _one(db, public_id)
+
+    return write(act)
+
+
+def _tokens(db: Any, public_id: str) -> list[TokenShown]:
+    return [
+        TokenShown(
+            id=one.public_id,
+            name=one.name,
+            scopes=None if one.scopes is None else list(one.scopes),
+            created_at=one.created_at,
+            expires_at=one.expires_at,
+            used_at=one.used_at,
+        )
+        for one in people.list_tokens(db, actor(), public_id)
+    ]
+
+
+@area.get("/people/<public_id>/tokens", needs=Permission.ADMINISTER)
+@spec.validate(resp=answers(HTTP_200=TokensShown), tags=["people"])
+def list_tokens(public_id: str) -> TokensShown:
+    """Tokens of a person or program: names, scopes, last use."""
+    with reading() as db:
+        return TokensShown(items=_tokens(db, public_id))
+
+
+@area.post("/people/<public_id>/tokens", needs=Permission.ADMINISTER)
+@spec.validate(resp=answers(HTTP_201=NewTokenShown), tags=["people"])
+def add_token(public_id: str, json: TokenBody) -> Response:
+    """A token of a program; 404 for people, who make their own."""
+
+    def act(db: Any) -> NewTokenShown:
+        made = people.add_token(db, actor(), public_id, json.name, json.scopes, json.days)
+        return NewTokenShown(items=_tokens(db, public_id), token=made)
+
+    return write(act, 201)
+
+
+@area.delete("/people/<public_id>/tokens/<token_id>", needs=Permission.ADMINISTER)
+@spec.validate(resp=answers(HTTP_200=TokensShown), tags=["people"])
+def revoke_token(public_id: str, token_id: str) -> Response:
+    """End a token of anybody at once."""
+
+    def act(db: Any) -> TokensShown:
+        people.revoke_token(db, actor(), public_id, token_id)
+        return TokensShown(items=_tokens(db, public_id))
 
     return write(act)

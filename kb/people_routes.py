@@ -20,11 +20,12 @@ area = Area("people", __name__, url_prefix="/people")
 def listed() -> str:
     words, word = request.args.get("q", "").strip()[:120], request.args.get("role", "")
     role = Role(word) if word in set(Role) else None
-    active = request.args.get("left") != "1"
+    active, services = request.args.get("left") != "1", request.args.get("programs") == "1"
     offset = min(max(0, request.args.get("offset", 0, type=int)), 1_000_000)
     with reading() as db:
-        found = people.list_people(db, actor(), words, role, active=active, offset=offset)
+        found = people.list_people(db, actor(), words, role, active=active, services=services, offset=offset)
     kept: dict[str, Any] = {"q": words or None, "role": role.value if role else None, "left": None if active else 1}
+    kept |= {"programs": 1} if services else {}
     links = {
         "previous": url_for("people.listed", offset=max(0, offset - people.PAGE), **kept) if offset else "",
         "next": url_for("people.listed", offset=offset + people.PAGE, **kept)
@@ -32,13 +33,20 @@ def listed() -> str:
         else "",
     }
     return render_template(
-        "people/list.html", page=found, words=words, role=role, active=active, roles=list(Role), links=links
+        "people/list.html",
+        page=found,
+        words=words,
+        role=role,
+        active=active,
+        services=services,
+        roles=list(Role),
+        links=links,
     )
 
 
 @area.get("/new", needs=Permission.ADMINISTER)
 def new() -> str:
-    return _form("people/new.html")
+    return _form("people/new.html", is_service=request.args.get("program") == "1")
 
 
 def _form(template: str, wrong: str = "", given: Mapping[str, object] | None = None, **more: object) -> str:
@@ -75,12 +83,16 @@ def _teams() -> list[str]:
 
 @area.post("", needs=Permission.ADMINISTER)
 def add() -> AnyResponse | tuple[str, int] | str:
-    fields = _filled()
+    fields, is_service = _filled(), request.form.get("program") == "1"
     try:
         with writing() as db:
-            public_id, password = people.add(db, actor(), fields, _teams())
+            if is_service:
+                public_id, password = people.add_service(db, actor(), fields, _teams()), ""
+            else:
+                public_id, password = people.add(db, actor(), fields, _teams())
     except (Invalid, Conflict, NotFound) as refused:
-        return _form("people/new.html", gettext(refused.text), {**fields, "teams": _teams()}), 422
+        given = {**fields, "teams": _teams()}
+        return _form("people/new.html", gettext(refused.text), given, is_service=is_service), 422
     return _page(public_id, password=password)
 
 
@@ -89,10 +101,11 @@ def page(public_id: str) -> str:
     return _page(public_id)
 
 
-def _page(public_id: str, wrong: str = "", given: Mapping[str, object] | None = None, password: str = "") -> str:
+def _page(public_id: str, wrong: str = "", given: Mapping[str, object] | None = None, **fresh: str) -> str:
+    """`fresh` is what is shown this once: a password, a token."""
     with reading() as db:
         found = people.get(db, actor(), public_id)
-    return _form("people/person.html", wrong, given, page=found, password=password)
+    return _form("people/person.html", wrong, given, page=found, scopes=[one.value for one in Permission], **fresh)
 
 
 @area.post("/<public_id>", needs=Permission.ADMINISTER)
@@ -136,10 +149,40 @@ def reactivate(public_id: str) -> AnyResponse | tuple[str, int]:
 
 
 @area.post("/<public_id>/password", needs=Permission.ADMINISTER)
-def password(public_id: str) -> str:
-    with writing() as db:
-        made = people.new_password(db, actor(), public_id)
+def password(public_id: str) -> str | tuple[str, int]:
+    try:
+        with writing() as db:
+            made = people.new_password(db, actor(), public_id)
+    except Conflict as refused:
+        return _page(public_id, gettext(refused.text)), refused.status
     return _page(public_id, password=made)
+
+
+@area.post("/<public_id>/tokens", needs=Permission.ADMINISTER)
+def add_token(public_id: str) -> str | tuple[str, int]:
+    """A token for a program; it is shown this once."""
+    days = request.form.get("days", "")
+    try:
+        with writing() as db:
+            made = people.add_token(
+                db,
+                actor(),
+                public_id,
+                request.form.get("name", "")[:400],
+                request.form.getlist("scope"),
+                int(days) if days.isdecimal() and len(days) < 5 else 0,
+            )
+    except (Invalid, Conflict) as refused:
+        return _page(public_id, gettext(refused.text)), 422
+    return _page(public_id, token=made)
+
+
+@area.post("/<public_id>/tokens/<token_id>/revoke", needs=Permission.ADMINISTER)
+def revoke_token(public_id: str, token_id: str) -> AnyResponse:
+    with writing() as db:
+        people.revoke_token(db, actor(), public_id, token_id)
+    done(gettext("Revoked: it is refused from now on."))
+    return redirect(url_for("people.page", public_id=public_id))
 
 
 @area.post("/<public_id>/sign-out", needs=Permission.ADMINISTER)

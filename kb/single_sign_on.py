@@ -366,6 +366,8 @@ def _by_address(session: Session, claims: Mapping[str, Any], rights: Rights | No
     if len(cleaned) > LONGEST_CLAIM or not users.EMAIL.fullmatch(cleaned):
         raise NoAccount()
     user = users.find_by_email(session, cleaned)
+    if user is not None and user.is_service:
+        raise NoAccount()
     if user is not None:
         return user
     if rights is None:

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, ForeignKey, String, func, select
+from sqlalchemy import JSON, ForeignKey, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kb import audit, clock, users
 from kb.access import Actor, Permission, require
 from kb.db import Base, public_id
-from kb.errors import N_, Invalid, NotFound
+from kb.errors import N_, Conflict, Invalid, NotFound
 
 PREFIX = "kb_"
-DEFAULT_LIFETIME = timedelta(days=365)
+MOST_DAYS = 365
 TOUCH_EVERY = timedelta(minutes=5)
 MAX_NAME_LENGTH = 80
 
@@ -48,11 +48,20 @@ class TokenLine:
     is_expired: bool
 
 
-def create(session: Session, actor: Actor, owner: users.User, name: str, scopes: Iterable[str] = ()) -> str:
-    """Make a token for the owner and return it; it is never shown again."""
+def create(
+    session: Session, actor: Actor, owner: users.User, name: str, scopes: Iterable[str] = (), days: int = MOST_DAYS
+) -> str:
+    """Make a token for the owner and return it; it is never shown again.
+
+    People make their own; an administrator makes those of programs, which cannot.
+    """
     require(actor, Permission.ACCOUNT)
-    if actor.is_user and actor.user_id != owner.id:
+    if actor.is_user and actor.user_id != owner.id and not (owner.is_service and actor.may(Permission.ADMINISTER)):
         raise NotFound(code="unknown_user")
+    if owner.deactivated_at is not None:
+        raise Conflict(N_("The account is deactivated."), code="deactivated")
+    if not 1 <= days <= MOST_DAYS:
+        raise Invalid(N_("A token holds from 1 to 365 days."), code="token_days")
     wanted = read_scopes(scopes)
     cleaned = " ".join(name.split())[:MAX_NAME_LENGTH]
     if not cleaned:
@@ -65,7 +74,7 @@ def create(session: Session, actor: Actor, owner: users.User, name: str, scopes:
         token_hash=_hash(token),
         scopes=wanted,
         created_at=now,
-        expires_at=now + DEFAULT_LIFETIME,
+        expires_at=now + timedelta(days=days),
     )
     session.add(row)
     session.flush()
@@ -108,11 +117,21 @@ def touch(session: Session, token: str) -> None:
 
 def list_own(session: Session, actor: Actor) -> list[TokenLine]:
     require(actor, Permission.ACCOUNT)
+    return _lines(session, actor.user_id or 0)
+
+
+def list_of(session: Session, actor: Actor, owner: users.User) -> list[TokenLine]:
+    """The tokens of somebody, for administrators: names, scopes and use, never a secret."""
+    require(actor, Permission.ADMINISTER)
+    return _lines(session, owner.id)
+
+
+def _lines(session: Session, user_id: int) -> list[TokenLine]:
     now = clock.now()
     rows = session.scalars(
         select(ApiToken)
-        .where(ApiToken.user_id == actor.user_id, ApiToken.revoked_at.is_(None))
-        .order_by(ApiToken.created_at.desc())
+        .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
+        .order_by(ApiToken.created_at.desc(), ApiToken.id.desc())
     )
     return [
         TokenLine(
@@ -131,21 +150,25 @@ def list_own(session: Session, actor: Actor) -> list[TokenLine]:
 def revoke(session: Session, actor: Actor, token_id: str) -> None:
     """End one of one's own tokens at once."""
     require(actor, Permission.ACCOUNT)
+    _revoke(session, actor, actor.user_id or 0, token_id)
+
+
+def revoke_of(session: Session, actor: Actor, owner: users.User, token_id: str) -> None:
+    """End a token of somebody else at once."""
+    require(actor, Permission.ADMINISTER)
+    _revoke(session, actor, owner.id, token_id)
+
+
+def _revoke(session: Session, actor: Actor, user_id: int, token_id: str) -> None:
     row = session.scalar(
         select(ApiToken).where(
-            ApiToken.public_id == token_id, ApiToken.user_id == actor.user_id, ApiToken.revoked_at.is_(None)
+            ApiToken.public_id == token_id, ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None)
         )
     )
     if row is None:
         raise NotFound(code="unknown_token")
     row.revoked_at = clock.now()
     audit.record(session, actor, "token.revoke", "token", row.public_id)
-
-
-def count_of(session: Session, user_id: int) -> int:
-    """How many tokens of a person are in force."""
-    in_force = (ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > clock.now())
-    return session.scalar(select(func.count()).select_from(ApiToken).where(*in_force)) or 0
 
 
 def revoke_all(session: Session, user_id: int) -> None:

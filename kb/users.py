@@ -73,7 +73,7 @@ class Mails(StrEnum):
 
 
 class User(Base):
-    """A person; `mails` is one of Mails, `mailed_at` when a digest went out last."""
+    """A person, or with `is_service` a program that has only tokens; `mails` is one of Mails, `mailed_at` of the last digest."""
 
     __tablename__ = "user_account"
 
@@ -90,6 +90,7 @@ class User(Base):
     deactivated_at: Mapped[datetime | None]
     mails: Mapped[str] = mapped_column(String(10), default=Mails.HOURLY.value, server_default="hourly")
     mailed_at: Mapped[datetime | None]
+    is_service: Mapped[bool | None]
 
     roles: Mapped[list[UserRole]] = relationship(lazy="raise", cascade="all, delete-orphan")
     parties: Mapped[list[UserParty]] = relationship(lazy="raise", cascade="all, delete-orphan")
@@ -129,6 +130,12 @@ def normal_email(email: str) -> str:
 
 def find_by_email(session: Session, email: str) -> User | None:
     return session.scalar(_whole_users().where(User.email == email.strip().casefold()))
+
+
+def find_person(session: Session, email: str) -> User | None:
+    """Who has this address and is a person, no program."""
+    found = find_by_email(session, email)
+    return found if found is not None and not found.is_service else None
 
 
 def get_by_email(session: Session, email: str) -> User:
@@ -192,7 +199,11 @@ def with_roles(session: Session, *roles: Role) -> set[int]:
         session.scalars(
             select(UserRole.user_id)
             .join(User, User.id == UserRole.user_id)
-            .where(UserRole.role.in_([role.value for role in roles]), User.deactivated_at.is_(None))
+            .where(
+                UserRole.role.in_([role.value for role in roles]),
+                User.deactivated_at.is_(None),
+                User.is_service.is_not(True),
+            )
         )
     )
 
@@ -239,6 +250,8 @@ class NewUser:
     manager: str = ""
     takes_manager_away: bool = False
     """Without an address in `manager`, whether the present one goes."""
+    is_service: bool = False
+    """A program: it never signs in, owns nothing and gives no verdict."""
 
 
 class Outcome(StrEnum):
@@ -302,7 +315,14 @@ def add(session: Session, actor: Actor, new: NewUser) -> User:
     require(actor, Permission.ADMINISTER)
     if find_by_email(session, new.email):
         raise Conflict(f"There is a user {new.email} already.", code="user_exists")
-    user = User(email=new.email, name=new.name or new.email.partition("@")[0], roles=[], parties=[], teams=[])
+    user = User(
+        email=new.email,
+        name=new.name or new.email.partition("@")[0],
+        is_service=new.is_service or None,
+        roles=[],
+        parties=[],
+        teams=[],
+    )
     session.add(user)
     _apply(session, user, new)
     session.flush()
@@ -321,6 +341,8 @@ def put(session: Session, actor: Actor, new: NewUser) -> Outcome:
 
 
 def _apply(session: Session, user: User, new: NewUser) -> None:
+    if user.is_service and (new.parties or Role.REVIEWER in new.roles or new.password):
+        raise Invalid(N_("A program gives no verdicts and has no password."), code="service_account")
     user.name = new.name or user.name
     user.clearance = new.clearance.value
     user.language = new.language or user.language

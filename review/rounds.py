@@ -332,7 +332,7 @@ def hand_over(session: Session, actor: Actor, public_id: str, party: Party, emai
     step = _step(session, row, party)
     if party not in actor.parties and not actor.roles & {Role.COORDINATOR, Role.ADMIN}:
         raise NotYourParty()
-    person = users.find_by_email(session, email)
+    person = users.find_person(session, email)
     if person is None or person.deactivated_at is not None:
         raise Invalid(N_("There is nobody of that address who could review this."), code="unknown_person")
     _refuse_other(session, users.actor_of(person), row, asset, version, step)

@@ -124,6 +124,8 @@ SIGHTS = (
     Sight("people", "admin", "/people"),
     Sight("person", "admin", "/people", press=".line__title >> nth=0", whole=True),
     Sight("person-new", "admin", "/people/new", whole=True),
+    Sight("programs", "admin", "/people?programs=1"),
+    Sight("program-new", "admin", "/people/new?program=1", whole=True),
     Sight("policy", "admin", "/review-policy?deal=", whole=True),
     Sight("notices", "marketer", "/notices?deal="),
     Sight("stories", "rep", "/stories?deal=D-1042", whole=True),

@@ -63,7 +63,7 @@ def test_who_leaves_is_out_at_once_and_comes_back_without_tokens(make_any: Make)
         user = db.get_one(User, person.id)
         session, token = sessions.open_for(db, user), tokens.create(db, SYSTEM, user, "feed")
     with make_any.service.database.writing() as db:
-        assert people.get(db, SYSTEM, person.public_id).tokens == 1
+        assert len(people.get(db, SYSTEM, person.public_id).tokens) == 1
         people.deactivate(db, make_any.actor(admin), person.public_id, "Left on Friday.")
     with make_any.service.database.writing() as db:
         assert (sessions.find(db, session), tokens.find(db, token)) == (None, None)

@@ -126,6 +126,11 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "sign_on.begin", Kind.FILES, PUBLIC),
     Surface("GET", "sign_on.back", Kind.FILES, PUBLIC),
     Surface("POST", "people.unlink", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("POST", "people.add_token", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("POST", "people.revoke_token", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("GET", "people_api.list_tokens", Kind.NO_ASSET, Permission.ADMINISTER),
+    Surface("POST", "people_api.add_token", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
+    Surface("DELETE", "people_api.revoke_token", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("POST", "people.reset_second_factor", Kind.NO_ASSET, Permission.ADMINISTER, audit=1),
     Surface("POST", "account.end_others", Kind.OWN, Permission.ACCOUNT, audit=1),
     # tests/kb/test_people.py walks who looks after whom
@@ -595,6 +600,7 @@ COMMANDS: dict[str, Kind] = {
     "import usage": Kind.EDITS_ONE,
     "export assets": Kind.LISTS_EDITABLE,  # `--as` holds what that person may read: tests/content/test_exporting.py
     "user list": Kind.NO_ASSET,
+    "user add-program": Kind.NO_ASSET,
     "key rotate": Kind.NO_ASSET,
     "key forget": Kind.NO_ASSET,
     "user deactivate": Kind.NO_ASSET,
