@@ -176,8 +176,14 @@ def add_service(session: Session, actor: Actor, fields: Mapping[str, str], teams
     name = " ".join(fields.get("name", "").split())
     if not name:
         raise Invalid(N_("Give the program a name that says what it does."), code="name_missing")
-    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:40] or secrets.token_hex(4)
-    wanted = _wanted({**fields, "name": name, "email": f"{slug}@{SERVICES}", "manager": ""}, teams)
+    if session.scalar(select(User.id).where(User.is_service.is_(True), User.name == name)) is not None:
+        raise Conflict(N_("There is a program of this name already."), code="user_exists")
+    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:40] or "program"
+    address, number = f"{slug}@{SERVICES}", 1
+    while users.find_by_email(session, address) is not None:
+        number += 1
+        address = f"{slug}-{number}@{SERVICES}"
+    wanted = _wanted({**fields, "name": name, "email": address, "manager": ""}, teams)
     return users.add(session, actor, replace(wanted, is_service=True)).public_id
 
 

@@ -113,6 +113,9 @@ def test_by_interface_and_by_command(make: Make, sign_in: SignIn, app: Flask, mo
     assert (made.json["email"], made.json["password"]) == ("wall@service", "")
     again = desk.post("/api/v1/people", json={"name": "Wall", "roles": ["rep"], "service": True})
     assert again.status_code == 409
+    other = desk.post("/api/v1/people", json={"name": "Wall 二", "roles": ["rep"], "service": True})
+    assert other.json["email"] == "wall-2@service"  # type: ignore[index]
+    assert desk.delete("/api/v1/people/x/tokens/y").status_code == 404
     token = desk.post(f"/api/v1/people/{made.json['id']}/tokens", json={"name": "x", "days": 3}).json["token"]  # type: ignore[index]
     assert call(app, token, "/api/v1/search?q=x") == 200
     monkeypatch.setenv("KB_DATA_DIR", str(make.service.settings.data_dir))
@@ -122,4 +125,4 @@ def test_by_interface_and_by_command(make: Make, sign_in: SignIn, app: Flask, mo
     secret = runner.invoke(cli.cli, ["token", "create", "night-import@service", "--days", "2"])
     assert secret.stdout.startswith("kb_")
     found = json.loads(runner.invoke(cli.cli, ["user", "list", "--programs", "--json"]).stdout)
-    assert [one["email"] for one in found] == ["night-import@service", "wall@service"]
+    assert [one["email"] for one in found] == ["night-import@service", "wall@service", "wall-2@service"]
