@@ -202,7 +202,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
     Bootstrap5(app)
     Babel(app, locale_selector=language.choose)
     language.serve_catalogue(app)
-    web.init(app)
+    web.init(app, service.settings.requests_per_minute)
     app.before_request(dealing.remember)
     login.init(app)
     sign_on_routes.init(app, service.settings)

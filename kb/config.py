@@ -57,6 +57,12 @@ class Settings:
     company: str = _setting("", "your company's name, as customers read it on pages that are shared with them")
     timezone: str = _setting("Asia/Shanghai", "the company's time zone")
     language: str = _setting("zh_Hans", "language where neither person nor browser says: zh_Hans or en")
+    requests_per_minute: int = field(
+        default=600,
+        metadata={
+            "meaning": "most requests a minute of one person, program or unknown machine in each process; 0: any"
+        },
+    )
     max_upload_mb: int = field(default=25, metadata={"meaning": "largest request body in MB"})
     encoder: str = _setting(
         "",
@@ -192,6 +198,8 @@ def _mistakes(settings: Settings) -> list[str]:
         found.append(f"KB_LANGUAGE {settings.language!r} is neither of {', '.join(LANGUAGES)}")
     if settings.max_upload_mb < 1:
         found.append("KB_MAX_UPLOAD_MB must be at least 1")
+    if settings.requests_per_minute < 0:
+        found.append("KB_REQUESTS_PER_MINUTE must be 0 or more")
     if settings.trusted_proxies < 0:
         found.append("KB_TRUSTED_PROXIES must be 0 or more")
     if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

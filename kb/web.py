@@ -32,10 +32,13 @@ from kb import audit
 from kb.access import Actor, Permission, require
 from kb.db import writing
 from kb.errors import N_, Conflict, Forbidden, Invalid, KbError, NotFound, SignInNeeded, Unavailable
+from kb.pace import Pace
 
 API_PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_ENDPOINTS = frozenset({"static", "bootstrap.static"})
+UNCOUNTED = frozenset({"health.alive", "health.ready"})
+"""Asked by what watches over the service, as often as it likes."""
 FEED = "/feed.atom"
 TOKEN_PAGES: Mapping[str, str] = {"/metrics": "Bearer", FEED: 'Basic realm="API token as password", charset="UTF-8"'}
 """Addresses outside the interface that programs call: they are told how to sign in instead of being sent to a form."""
@@ -96,8 +99,9 @@ def needs_of(app: App) -> dict[str, Needs]:
     return table
 
 
-def init(app: Flask) -> None:
+def init(app: Flask, requests_per_minute: int = 0) -> None:
     """Put the guard, the error pages and the headers on an application."""
+    app.extensions["kb_pace"] = Pace(requests_per_minute)
     csrf.init_app(app)
     app.before_request(_guard)
     app.after_request(_finish)
@@ -136,7 +140,10 @@ def _guard() -> None:
         raise Invalid(gettext("The address is too long."), code="address_too_long")
     if request.endpoint in OPEN_ENDPOINTS:
         return
-    _identify()
+    try:
+        _identify()
+    finally:  # a token that is none counts for the machine it comes from
+        _count()
     if request.endpoint is None:
         return
     needs = needs_of(current_app).get(request.endpoint)
@@ -147,6 +154,14 @@ def _guard() -> None:
     if request.method not in SAFE_METHODS and not g.by_token:
         _refuse_foreign_origin()
         csrf.protect()
+
+
+def _count() -> None:
+    """Against the bound of whoever calls; health checks are free."""
+    if request.endpoint not in UNCOUNTED:
+        pace: Pace = current_app.extensions["kb_pace"]
+        who = g.get("actor")
+        pace.count(f"person {who.user_id}" if who is not None else f"machine {request.remote_addr}")
 
 
 def _identify() -> None:

@@ -145,7 +145,7 @@ def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     shutil.copyfile(sqlite_template, data / "kb.sqlite3")
-    return config.load({}, data_dir=data, secret_key=SECRET, encoder=encoder.OFF)
+    return config.load({}, data_dir=data, secret_key=SECRET, encoder=encoder.OFF, requests_per_minute=0)
 
 
 @pytest.fixture
@@ -183,7 +183,14 @@ def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator
     server: PostgreSql = request.getfixturevalue("postgresql_server")
     url = server.new_database()
     yield from _opened(
-        config.load({}, data_dir=settings.data_dir, secret_key=SECRET, database_url=url, encoder=encoder.OFF)
+        config.load(
+            {},
+            data_dir=settings.data_dir,
+            secret_key=SECRET,
+            database_url=url,
+            encoder=encoder.OFF,
+            requests_per_minute=0,
+        )
     )
     server.drop(url)
 

@@ -248,7 +248,9 @@ def _paragraph(source: random.Random, language: str) -> str:
 def opened(folder: Path, encoder_setting: str = "") -> Service:
     """A migrated, empty installation."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    service = open_service(config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder_setting))
+    service = open_service(
+        config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder_setting, requests_per_minute=0)
+    )
     migrate.upgrade(service.settings, service.database)
     upkeep.begin(service.engine)
     return service

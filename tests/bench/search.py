@@ -102,7 +102,12 @@ def served(data: Path) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
-    environment |= {"KB_DATA_DIR": str(data), "KB_SECRET_KEY": library.SECRET, "KB_LOG_LEVEL": "ERROR"}
+    environment |= {
+        "KB_DATA_DIR": str(data),
+        "KB_SECRET_KEY": library.SECRET,
+        "KB_LOG_LEVEL": "ERROR",
+        "KB_REQUESTS_PER_MINUTE": "0",
+    }
     command = [sys.executable, "-m", "kb.cli", "serve", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

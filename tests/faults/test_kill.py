@@ -224,6 +224,7 @@ def _kill_import(service: Service, folder: Path, after_seconds: float) -> None:
     settings = {
         "KB_DATA_DIR": str(service.settings.data_dir),
         "KB_SECRET_KEY": service.settings.secret_key,
+        "KB_REQUESTS_PER_MINUTE": "0",
         "KB_DATABASE_URL": service.settings.database_url,
     }
     process = subprocess.Popen(

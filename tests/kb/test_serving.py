@@ -34,7 +34,13 @@ def port() -> int:
 @contextmanager
 def process(settings: Settings, *arguments: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KB_")}
-    environment = {**kept, "KB_DATA_DIR": str(settings.data_dir), "KB_SECRET_KEY": SECRET, **more}
+    environment = {
+        **kept,
+        "KB_DATA_DIR": str(settings.data_dir),
+        "KB_SECRET_KEY": SECRET,
+        "KB_REQUESTS_PER_MINUTE": "0",
+        **more,
+    }
     started = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,

@@ -98,7 +98,9 @@ class World:
 @contextmanager
 def opened(folder: Path) -> Iterator[World]:
     """A world in a folder that holds a migrated database."""
-    service = open_service(config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder.FAKE))
+    service = open_service(
+        config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder.FAKE, requests_per_minute=0)
+    )
     event.listen(service.database.engine, "connect", hurry)
     service.database.engine.dispose()
     upkeep.begin(service.engine)

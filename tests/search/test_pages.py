@@ -18,7 +18,7 @@ PRICE_EN = "## Say\n\nThe price is expensive? Compare the cost of three years fi
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return config.load({}, data_dir=settings.data_dir, secret_key=SECRET, encoder=encoder.FAKE)
+    return config.load({}, data_dir=settings.data_dir, secret_key=SECRET, encoder=encoder.FAKE, requests_per_minute=0)
 
 
 @pytest.fixture
