@@ -25,7 +25,8 @@ area = Area("shared", __name__)
 PASSED = "shares"
 MOST_PASSED = 20
 MAX_INPUT = 400
-HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+HEADERS = {"X-Robots-Tag": "noindex, nofollow"}
+"""Beside those of every page: the referrer stays with us, so that the address is told to nobody a text links to."""
 AT_ONCE = threading.BoundedSemaphore(2)
 """Files that are marked at the same moment in this process."""
 
