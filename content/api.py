@@ -204,7 +204,10 @@ class StageBody(Strict):
 
 
 class DealBody(Strict):
-    """A deal as the CRM has it; without `stages` the present `stage` is kept as assumed."""
+    """A deal as the CRM has it; without `stages` the present `stage` is kept as assumed.
+
+    Without `nda_signed_on` the agreement on file stays; null takes it off.
+    """
 
     account: Annotated[str, Field(min_length=1, max_length=200)]
     created_at: AwareDatetime
@@ -221,6 +224,9 @@ class DealBody(Strict):
     members: Words = []
     pain_points: Words = []
     stages: Annotated[list[StageBody], Field(max_length=200)] = []
+    nda_signed_on: date | None = None
+    nda_until_on: date | None = None
+    nda_reference: Annotated[str, Field(max_length=120)] = ""
 
 
 class DealSavedShown(Shown):
@@ -543,6 +549,10 @@ def put_deal(external_id: str, json: DealBody) -> Response:
         "members": ";".join(json.members),
         "pain_points": ";".join(json.pain_points),
     }
+    if "nda_signed_on" in json.model_fields_set:
+        row["nda_signed_on"] = json.nda_signed_on.isoformat() if json.nda_signed_on else ""
+        row["nda_until_on"] = json.nda_until_on.isoformat() if json.nda_until_on else ""
+        row["nda_reference"] = json.nda_reference
     history = [(one.stage, one.entered_at.isoformat()) for one in json.stages]
 
     def act(db: Any) -> DealSavedShown:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +35,8 @@ BREATH = 0.01
 YEARS = range(1970, 2101)
 """Years that a deal can have to do with; others are slips of the keyboard."""
 MAX_AMOUNT = Decimal(10) ** 15
+NDA_COLUMNS = ("nda_signed_on", "nda_until_on", "nda_reference")
+"""The non-disclosure agreement with the customer; without the first column, what is on file stays."""
 
 
 class CsvImport:
@@ -66,6 +68,7 @@ class CsvImport:
                 "loss_reason",
                 "members",
                 "pain_points",
+                *NDA_COLUMNS,
             ]
         ),
         "stages": frozenset({"deal_external_id", "stage", "entered_at"}),
@@ -248,6 +251,8 @@ class Deals:
         deal.segment, deal.loss_reason = row.get("segment", "")[:80], row.get("loss_reason", "")[:300]
         deal.amount, deal.currency = _amount(row), _currency(row)
         deal.owner_id = self._user(row["owner_email"]) if row.get("owner_email") else None
+        if NDA_COLUMNS[0] in row:
+            deal.nda_signed_on, deal.nda_until_on, deal.nda_reference = _nda(row)
         members = {self._user(email) for email in _split(row.get("members", ""))}
         _keep(deal.members, "user_id", members, lambda user_id: DealMember(user_id=user_id))
         tags = {
@@ -458,6 +463,28 @@ def _amount(row: Row) -> Decimal | None:
     return amount.quantize(Decimal("0.01"))
 
 
+def _nda(row: Row) -> tuple[date | None, date | None, str | None]:
+    signed_on, until_on = (_day(row, column) for column in NDA_COLUMNS[:2])
+    if signed_on is None:
+        return None, None, None
+    if until_on is not None and until_on < signed_on:
+        raise Invalid("nda_until_on lies before nda_signed_on.", code="nda_until_on")
+    return signed_on, until_on, row.get(NDA_COLUMNS[2], "")[:120]
+
+
+def _day(row: Row, column: str) -> date | None:
+    raw = row.get(column, "").strip()
+    if not raw:
+        return None
+    try:
+        day = date.fromisoformat(raw)
+    except ValueError:
+        raise Invalid(f"{column} {raw[:40]!r} is not a day such as 2026-03-01.", code=column) from None
+    if day.year not in YEARS:
+        raise Invalid(f"{column} {raw[:40]!r} lies outside the years {YEARS[0]} to {YEARS[-1]}.", code=column)
+    return day
+
+
 def _currency(row: Row) -> str:
     raw = row.get("currency", "").upper()
     if raw and not (len(raw) == 3 and raw.isascii() and raw.isalpha()):
@@ -498,6 +525,7 @@ def _deal_state(deal: Deal) -> tuple[object, ...]:
         deal.loss_reason,
         deal.created_at,
         deal.closed_at,
+        (deal.nda_signed_on, deal.nda_until_on, deal.nda_reference),
         frozenset(m.user_id for m in deal.members),
         frozenset(t.tag_id for t in deal.tags),
         frozenset((s.stage_id, s.entered_at, s.is_assumed) for s in deal.stages),

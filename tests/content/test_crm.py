@@ -414,3 +414,20 @@ def test_the_database_keeps_a_deal_together(any_crm: Crm) -> None:
     with any_crm.make.service.database.reading() as session:
         for table in (DealMember, DealStage, DealTag):
             assert session.scalars(select(table)).all() == []
+
+
+def test_the_crm_says_whether_an_agreement_is_signed_and_silence_changes_nothing(crm: Crm) -> None:
+    signed = {"nda_signed_on": "2026-01-05", "nda_until_on": "2027-01-04", "nda_reference": "C-77"}
+    assert counts(crm.run("deals", {**NEW, **signed}))[0] == 1
+    assert (crm.deal().nda_reference, str(crm.deal().nda_until_on)) == ("C-77", "2027-01-04")
+    crm.run("deals", NEW)
+    assert crm.deal().nda_reference == "C-77", "a file without the columns says nothing of it"
+    bad = [
+        {**NEW, **signed, "nda_until_on": "2025-01-04"},
+        {**NEW, **signed, "nda_signed_on": "yesterday"},
+        {**NEW, **signed, "nda_signed_on": "0001-01-01"},
+    ]
+    codes = [failure.code for row in bad for failure in crm.run("deals", row).failed]
+    assert codes == ["nda_until_on", "nda_signed_on", "nda_signed_on"]
+    crm.run("deals", {**NEW, "nda_signed_on": ""})
+    assert crm.deal().nda_signed_on is None
