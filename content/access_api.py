@@ -1,10 +1,10 @@
 """Access requests and grants for programs."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flask import Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from content import access_requests, dealing, explaining
 from content.access_requests import GrantShown as GrantLine
@@ -27,11 +27,11 @@ class AskBody(Strict):
 
 
 class DecisionBody(Strict):
-    """With `allow`, it may be read for so many days whatever the deal's stage."""
+    """With `grant`, it may be read until that moment whatever the deal's stage; for 14 days where none is named."""
 
-    decision: Literal["allow", "refuse"]
-    answer: Words
-    days: Annotated[int, Field(ge=1, le=access_requests.MOST_DAYS)] = access_requests.DAYS
+    grant: bool
+    reason: Words
+    until: AwareDatetime | None = None
 
 
 class RequestShown(Shown):
@@ -138,16 +138,16 @@ def ask(reference: str, json: AskBody) -> Response:
     return write(act, 201)
 
 
-@area.post("/access-requests/<public_id>/decide", needs=Permission.USE)
+@area.post("/access-requests/<public_id>/decision", needs=Permission.USE)
 @spec.validate(resp=answers(HTTP_200=RequestsShown), tags=["access"])
 def decide(public_id: str, json: DecisionBody) -> Response:
     """Yes with an end, or no; both with the reason."""
 
     def act(db: Any) -> RequestsShown:
-        if json.decision == "allow":
-            access_requests.allow(db, actor(), public_id, json.answer, json.days)
+        if json.grant:
+            access_requests.allow(db, actor(), public_id, json.reason, json.until)
         else:
-            access_requests.refuse(db, actor(), public_id, json.answer)
+            access_requests.refuse(db, actor(), public_id, json.reason)
         return _all(db)
 
     return write(act)

@@ -196,11 +196,11 @@ def _for_decision(session: Session, actor: Actor, public_id: str) -> tuple[Acces
     return found.AccessRequest, found.Asset
 
 
-def allow(session: Session, actor: Actor, public_id: str, answer: str, days: int = DAYS) -> Grant:
-    """Yes: the person may read it for so many days, whatever the deal's stage."""
+def allow(session: Session, actor: Actor, public_id: str, answer: str, until: datetime | None = None) -> Grant:
+    """Yes: the person may read it until then, whatever the deal's stage; for DAYS days where no moment is named."""
     row, asset = _for_decision(session, actor, public_id)
     cleaned = _answer(answer)
-    grant = give(session, actor, asset, row.user_id, cleaned, days)
+    grant = give(session, actor, asset, row.user_id, cleaned, until)
     row.grant_id = grant.id
     _decide(session, actor, row, "granted", cleaned)
     return grant
@@ -231,15 +231,25 @@ def _decide(session: Session, actor: Actor, row: AccessRequest, state: str, answ
 # --- grants ---
 
 
-def give(session: Session, actor: Actor, asset: Asset, user_id: int, reason: str, days: int = DAYS) -> Grant:
-    """Leave to read, with an end; the caller has asked who may give it. It opens no tier and no audience."""
+def in_days(days: int) -> datetime:
+    """The moment so many days from now; raises Invalid outside 1 to 366."""
     if not 1 <= days <= MOST_DAYS:
         raise Invalid(N_("Give it for 1 to 366 days."), code="days")
+    return clock.now() + timedelta(days=days)
+
+
+def give(
+    session: Session, actor: Actor, asset: Asset, user_id: int, reason: str, until: datetime | None = None
+) -> Grant:
+    """Leave to read, with an end; the caller has asked who may give it. It opens no tier and no audience."""
     now = clock.now()
+    ends_at = until or in_days(DAYS)
+    if not now < ends_at <= now + timedelta(days=MOST_DAYS, minutes=1):
+        raise Invalid(N_("Give it for 1 to 366 days."), code="until")
     grant = Grant(
         asset_id=asset.id,
         user_id=user_id,
-        until=now + timedelta(days=days),
+        until=ends_at,
         reason=reason,
         granted_by_id=actor.user_id,
         granted_at=now,

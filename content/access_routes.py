@@ -66,7 +66,7 @@ def decide(public_id: str) -> AnyResponse | tuple[str, int]:
         with writing() as db:
             if request.form.get("decision") == "allow":
                 number = int(days) if days.isdecimal() and len(days) < 5 else 0
-                access_requests.allow(db, actor(), public_id, answer, number)
+                access_requests.allow(db, actor(), public_id, answer, access_requests.in_days(number))
             else:
                 access_requests.refuse(db, actor(), public_id, answer)
     except Invalid as refused:

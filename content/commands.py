@@ -169,7 +169,8 @@ def grant_group(installation: Installation) -> click.Group:
         with installation() as opened, opened.database.writing() as session:
             person = users.get_by_email(session, users.normal_email(email))
             row = service.get_editable(session, access.operator(), asset)
-            made = access_requests.give(session, access.operator(), row, person.id, reason.strip(), days)
+            until = access_requests.in_days(days)
+            made = access_requests.give(session, access.operator(), row, person.id, reason.strip(), until)
             until = made.until
         say.print(f"Until {until:%Y-%m-%d}.", markup=False)
 

@@ -38,7 +38,7 @@ class Scene:
 
     def allow(self, who: User, request: str, days: int = 14) -> None:
         with self.database.writing() as db:
-            access_requests.allow(db, self.make.actor(who), request, "For this week.", days)
+            access_requests.allow(db, self.make.actor(who), request, "For this week.", access_requests.in_days(days))
 
     def reads(self, who: User | None = None) -> bool:
         with self.database.reading() as db:
@@ -267,9 +267,13 @@ def test_programs_ask_and_decide(make: Make, sign_in: SignIn) -> None:
     assert (made.status_code, made.json["mine"][0]["state"]) == (201, "open")
     assert rep.post(address, json={"reason": "Today"}).json["code"] == "asked_already"
     request = owner.get("/api/v1/access-requests").json["asked"][0]["id"]
-    done = owner.post(
-        f"/api/v1/access-requests/{request}/decide", json={"decision": "allow", "answer": "Yes", "days": 5}
-    )
+    decision = f"/api/v1/access-requests/{request}/decision"
+    for until in (clock.now() - timedelta(days=1), clock.now() + timedelta(days=400)):
+        refused = owner.post(decision, json={"grant": True, "reason": "Yes", "until": until.isoformat()})
+        assert (refused.status_code, refused.json["code"]) == (422, "until")
+    until = clock.now() + timedelta(days=5)
+    done = owner.post(decision, json={"grant": True, "reason": "Yes", "until": until.isoformat()})
+    assert done.json["grants"][0]["until"][:10] == until.isoformat()[:10]
     assert done.json["grants"][0]["granted_to"] == scene.rep.name
     grant = done.json["grants"][0]["id"]
     assert (
