@@ -8,10 +8,10 @@ import structlog
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from content import lifecycle, service, sharing
+from content import lifecycle, service
 from content.kinds import VersionState
 from content.lifecycle import Move
-from content.models import Asset, Version
+from content.models import Asset, ShareLink, Version
 from kb import audit, clock, notices
 from kb.access import SYSTEM, Actor, Permission, require
 from kb.db import Database
@@ -163,9 +163,24 @@ def _replace(session: Session, actor: Actor, version: Version, move: Move, **det
     if asset.is_from_field and asset.created_by_id is not None:
         notices.tell(session, asset.created_by_id, "published", asset.id, f"published:{asset.id}")
     _trace(session, actor, f"version.{move.value}", version, asset=asset.public_id, **details)
-    sharing.tell_outdated(session, asset.id, version.id)
+    _tell_senders(session, asset.id, version.id)
     if _Review.published is not None:
         _Review.published(session, actor, version)
+
+
+def _tell_senders(session: Session, asset_id: int, version_id: int) -> None:
+    """Who sent an older version by a link learns that it shows nothing until they move it on."""
+    rows = session.execute(
+        select(ShareLink.public_id, ShareLink.created_by_id).where(
+            ShareLink.asset_id == asset_id,
+            ShareLink.version_id != version_id,
+            ShareLink.revoked_at.is_(None),
+            ShareLink.expires_at > clock.now(),
+        )
+    )
+    for row in rows.all():
+        key = f"share-outdated:{row.public_id}:{version_id}"
+        notices.tell(session, row.created_by_id, "share_outdated", asset_id, key)
 
 
 def _published(session: Session, asset_id: int) -> Version | None:

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
 from content import contacts, deals, files, reading, taxonomy, usage
 from content.contacts import Contact
 from content.deals import Deal, DealContact, DealContext, UnknownDeal
 from content.file_kinds import IMAGES, MEDIA_TYPES, FileKind
 from content.files import FileLine
-from content.kinds import AssetType, DealSource, UseKind, VersionState
+from content.kinds import AssetType, DealSource, UseKind
 from content.models import Asset, Attachment, ShareLink, ShareOpening, Version
 from content.reading import AssetPage, ReadableAsset
 from content.taxonomy import Vocabulary
@@ -607,28 +607,6 @@ def _live(session: Session, token: str) -> tuple[ShareLink, ReadableAsset]:
     if asset is None or asset.version_id != link.version_id:
         raise Ended()
     return link, asset
-
-
-# --- what happens to the text ---
-
-
-def tell_outdated(session: Session, asset_id: int, version_id: int) -> None:
-    """A version is published: who sent an older one learns that their links show nothing until they move them on."""
-    older = aliased(Version)
-    rows = session.execute(
-        select(ShareLink.public_id, ShareLink.created_by_id)
-        .join(older, older.id == ShareLink.version_id)
-        .where(
-            ShareLink.asset_id == asset_id,
-            ShareLink.version_id != version_id,
-            ShareLink.revoked_at.is_(None),
-            ShareLink.expires_at > clock.now(),
-            or_(older.state == VersionState.SUPERSEDED.value, older.state == VersionState.WITHDRAWN.value),
-        )
-    )
-    for row in rows.all():
-        key = f"share-outdated:{row.public_id}:{version_id}"
-        notices.tell(session, row.created_by_id, "share_outdated", asset_id, key)
 
 
 def _token(public_id: str, key: str) -> str:

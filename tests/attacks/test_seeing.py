@@ -421,6 +421,13 @@ def test_A27_nobody_signed_in_gets_past_sign_in_health_and_static(
     needs = needs_of(app)
     addresses = {surface.endpoint for surface in INVENTORY if surface.kind is Kind.PUBLIC}
     addresses |= {"planning.feed"}  # a secret address of one person: tests/content/test_planning.py
+    addresses |= {
+        "shared.page",
+        "shared.enter",
+        "shared.picture",
+        "shared.file",
+    }  # as secret: tests/attacks/test_sharing.py
+    addresses |= {"sign_on.begin", "sign_on.back"}  # the way in itself: tests/attacks/test_sign_on.py
     assert {
         rule.endpoint
         for rule in app.url_map.iter_rules()
