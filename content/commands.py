@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from content import access_requests, explaining, planning, service, sharing, vocabulary
+from content import access_requests, explaining, insight, planning, service, sharing, vocabulary
 from content.kinds import Facet
 from kb import access, users
 from kb.console import print_json, say
@@ -256,3 +256,32 @@ def share_group(installation: Installation) -> click.Group:
         say.print("The link opens nothing any more.", markup=False)
 
     return share
+
+
+def report_group(installation: Installation) -> click.Group:
+    """`kb report …` on the installation that the settings name."""
+
+    @click.group(name="report")
+    def report() -> None:
+        """Figures of use and outcome."""
+
+    @report.command(name="lift")
+    @click.option("--asset", default="", metavar="ID", help="Only this text, by its id or the other system's.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def lift(asset: str, as_json: bool) -> None:
+        """Whether deals that used a text are won more often than like deals that did not."""
+        with installation() as opened, opened.database.reading() as session:
+            lines = insight.lift(session, access.operator(), asset)
+        if as_json:
+            print_json([insight.as_fields(line) for line in lines])
+            return
+        for line in lines:
+            told = "" if line.lift is None else f"{line.lift:+.1%}"
+            if line.lift_interval is not None:
+                told += f" ({line.lift_interval.low:+.1%} to {line.lift_interval.high:+.1%})"
+            rate = "" if line.win_rate is None else f"{line.win_rate:.0%}"
+            click.echo(f"{line.verdict}\t{told}\t{rate}\t{line.exposed}\t{line.unexposed}\t{line.title}")
+        if not lines:
+            say.print("No deal has used a text yet.", markup=False)
+
+    return report

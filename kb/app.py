@@ -25,6 +25,7 @@ import content.editor_routes
 import content.file_api
 import content.file_routes
 import content.history_routes
+import content.insight_api
 import content.notice_routes
 import content.plan_routes
 import content.publishing_api
@@ -230,6 +231,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.vocabulary_api.area,
         content.notice_routes.api,
         content.history_routes.area,
+        content.insight_api.area,
         content.api.area,
         content.publishing_api.area,
         review.routes.area,

@@ -1,0 +1,200 @@
+"""What the deals of the CRM say of the library: read from events, histories and outcomes as they stand, kept nowhere.
+
+Nothing is counted towards a deal before it was created or after it closed; what was only inferred exposes nothing. The
+figures depend on what is there, not on the order in which it came.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, extract, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from content import cohorts, reading
+from content.cohorts import Finding, Members, Uses
+from content.deals import Deal, DealStage, DealTag
+from content.kinds import DealSource, Facet, Outcome
+from content.lift import Interval
+from content.models import Asset, UseEvent, Version
+from content.taxonomy import Tag
+from content.visibility import USES, editable_by
+from kb.access import Actor, Permission, require
+from kb.db import is_postgresql
+from kb.errors import NotFound
+
+LEAST_SHOWN = 5
+"""Below so many deals, figures that others see are left out: they would tell of single ones."""
+EXPOSING = (DealSource.CHOSEN.value, DealSource.EMBEDDED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class LiftLine:
+    """What is known of the effect of one text; shares lie between 0 and 1, None where a figure cannot be given."""
+
+    asset_id: str
+    external_id: str | None
+    title: str
+    exposed: int
+    unexposed: int
+    won: int | None
+    win_rate: float | None
+    win_rate_interval: Interval | None
+    lift: float | None
+    lift_interval: Interval | None
+    verdict: str
+    needed: int
+    """Closed deals that are still missing before a difference is told."""
+    weighted_share: float | None
+    """Share of the exposed deals that stand in strata with both groups."""
+
+
+def lift(session: Session, actor: Actor, reference: str = "") -> Sequence[LiftLine]:
+    """Lines of the texts that deals used and this actor may see or edit, most used first; NotFound for another one.
+
+    `reference` names one text, by its id or the other system's; verdicts hold across all texts whoever asks.
+    """
+    require(actor, Permission.SEARCH)
+    shown = _shown(session, actor)
+    if reference:
+        shown = {asset_id: row for asset_id, row in shown.items() if reference in (row.public_id, row.external_id)}
+        if not shown:
+            raise NotFound()
+    found = {one.asset: one for one in cohorts.findings(_members(session), _uses(session)) if one.asset in shown}
+    for asset_id in shown if reference else ():
+        found.setdefault(asset_id, Finding(asset_id, 0, 0, 0, None, None, None, 2 * cohorts.LEAST, None))
+    lines = [_line(shown[one.asset], one, whole=not actor.is_user) for one in found.values()]
+    return sorted(lines, key=lambda line: (-line.exposed, line.title, line.asset_id))
+
+
+def _line(row: Any, one: Finding, *, whole: bool) -> LiftLine:
+    tells = whole or one.exposed >= LEAST_SHOWN
+    return LiftLine(
+        row.public_id,
+        row.external_id,
+        row.title,
+        one.exposed,
+        one.unexposed,
+        one.won if tells else None,
+        one.win_rate if tells else None,
+        one.win_rate_interval if tells else None,
+        one.difference.value if one.difference else None,
+        one.difference.interval if one.difference else None,
+        one.verdict,
+        one.needed,
+        one.weighted_share if tells else None,
+    )
+
+
+def as_fields(line: LiftLine) -> dict[str, object]:
+    """A line under the names that programs read; figures that cannot be given are None."""
+    return {
+        "asset": line.asset_id,
+        "external_id": line.external_id,
+        "title": line.title,
+        "n_exposed": line.exposed,
+        "n_unexposed": line.unexposed,
+        "wins_exposed": line.won,
+        "win_rate": line.win_rate,
+        **_ends("win_rate", line.win_rate_interval),
+        "lift": line.lift,
+        **_ends("lift", line.lift_interval),
+        "verdict": line.verdict,
+        "needed": line.needed,
+        "weighted_share": line.weighted_share,
+    }
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
+
+
+def _shown(session: Session, actor: Actor) -> dict[int, Any]:
+    """Titles by asset: of what the actor sees without a deal, or may edit; the newest version's."""
+    newest = aliased(Version)
+    last = select(func.max(newest.number)).where(newest.asset_id == Asset.id).correlate(Asset).scalar_subquery()
+    statement = select(Asset.id, Asset.public_id, Asset.external_id, Version.title).join(
+        Version, and_(Version.asset_id == Asset.id, Version.number == last)
+    )
+    if actor.is_user:
+        visible = reading.visible_ids(session, actor, None).tolist()
+        rule: ColumnElement[bool] = Asset.id.in_(visible)
+        if actor.may(Permission.EDIT):
+            rule = or_(rule, editable_by(actor))
+        statement = statement.where(rule)
+    return {row.id: row for row in session.execute(statement)}
+
+
+def _days(session: Session, moment: Any) -> ColumnElement[Any]:
+    """A moment as days, in the database: a million rows cost more to read as dates than to fetch."""
+    if is_postgresql(session):
+        return cast(extract("epoch", moment), Float) / 86_400
+    return cast(func.julianday(moment), Float)
+
+
+def _members(session: Session) -> Members:
+    """Entries into stages, the first of each deal and stage, whose moment the CRM knows."""
+    industry = (
+        select(DealTag.deal_id, func.min(DealTag.tag_id).label("tag_id"))
+        .join(Tag, Tag.id == DealTag.tag_id)
+        .where(Tag.facet == Facet.INDUSTRY.value)
+        .group_by(DealTag.deal_id)
+        .subquery()
+    )
+    first = (
+        select(DealStage.deal_id, DealStage.stage_id, func.min(DealStage.entered_at).label("entered_at"))
+        .where(DealStage.is_assumed.is_(False))
+        .group_by(DealStage.deal_id, DealStage.stage_id)
+        .subquery()
+    )
+    rows = _fetched(
+        session,
+        select(
+            first.c.deal_id,
+            first.c.stage_id,
+            _days(session, first.c.entered_at),
+            _days(session, Deal.closed_at),
+            Deal.outcome,
+            Deal.segment,
+            func.coalesce(industry.c.tag_id, 0),
+            func.coalesce(Deal.owner_id, 0),
+        )
+        .join(Deal, Deal.id == first.c.deal_id)
+        .outerjoin(industry, industry.c.deal_id == Deal.id)
+        .where(Deal.closed_at.is_not(None)),
+    )
+    if not rows:
+        none = np.zeros(0, dtype=np.int64)
+        return Members(none, none, np.zeros(0), np.zeros(0, dtype=bool))
+    deal, stage, entered, closed, outcome, segment, tag, owner = zip(*rows, strict=True)
+    parts = [np.unique(np.array(column), return_inverse=True)[1] for column in (stage, segment, tag, owner)]
+    stratum = np.unique(np.stack(parts), axis=1, return_inverse=True)[1].reshape(-1)
+    return cohorts.members(
+        np.array(deal, dtype=np.int64),
+        stratum,
+        np.array(entered, dtype=np.float64),
+        np.array(closed, dtype=np.float64),
+        np.array(outcome) == Outcome.WON.value,
+    )
+
+
+def _uses(session: Session) -> Uses:
+    rows = _fetched(
+        session,
+        select(UseEvent.asset_id, UseEvent.deal_id, _days(session, UseEvent.at))
+        .join(Deal, Deal.id == UseEvent.deal_id)
+        .where(
+            UseEvent.kind.in_(USES),
+            UseEvent.deal_source.in_(EXPOSING),
+            UseEvent.at >= Deal.created_at,
+            Deal.closed_at.is_not(None),
+            UseEvent.at <= Deal.closed_at,
+        ),
+    )
+    asset, deal, at = zip(*rows, strict=True) if rows else ((), (), ())
+    return Uses(np.array(asset, dtype=np.int64), np.array(deal, dtype=np.int64), np.array(at, dtype=np.float64))
+
+
+def _fetched(session: Session, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+    return session.connection().execute(statement).fetchall()
