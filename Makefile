@@ -54,7 +54,8 @@ check: test-tools
 	$(BIN)/python -m pytest -q tests/rules
 
 soak: test-tools browser
-	TESTS_ROUNDS=full $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/faults tests/attacks -m "soak or not soak"
+	TESTS_ROUNDS=full $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/faults tests/attacks --ignore=tests/attacks/test_fuzz.py -m "soak or not soak"
+	TESTS_ROUNDS=full $(BIN)/python -m pytest -q -n 2 tests/attacks/test_fuzz.py -m "soak or not soak"
 	TESTS_ROUNDS=full $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/content tests/search tests/journeys -m soak
 
 screenshots: test-tools browser
