@@ -258,15 +258,16 @@ def get(session: Session, actor: Actor, public_id: str, keys: Sequence[str]) -> 
 
 
 def openings(session: Session, actor: Actor, public_id: str) -> Sequence[Opening]:
-    """What customers did with a link, the newest first."""
+    """What customers did with a link, the newest first; who they are is for its sender and the people of its deal."""
     link = _manageable(session, actor, public_id)
+    knows = link.created_by_id == actor.user_id or _is_on_deal(session, actor, link)
     rows = session.scalars(
         select(ShareOpening)
         .where(ShareOpening.link_id == link.id)
         .order_by(ShareOpening.at.desc(), ShareOpening.id.desc())
         .limit(MOST_OPENINGS)
     )
-    return [Opening(row.at, row.kind == "download", row.email, row.filename) for row in rows]
+    return [Opening(row.at, row.kind == "download", row.email if knows else "", row.filename) for row in rows]
 
 
 def revoke(session: Session, actor: Actor, public_id: str) -> None:
@@ -320,11 +321,16 @@ def _manageable(session: Session, actor: Actor, public_id: str) -> ShareLink:
         raise NotFound()
     if not actor.is_user or Role.ADMIN in actor.roles or link.created_by_id == actor.user_id:
         return link
-    on_deal = select(Deal.id).where(Deal.id == link.deal_id, deals.is_member(actor))
     edits = select(Asset.id).where(Asset.id == link.asset_id, editable_by(actor))
-    if session.scalar(on_deal) is None and not (actor.may(Permission.PUBLISH) and session.scalar(edits) is not None):
+    if _is_on_deal(session, actor, link):
+        return link
+    if not actor.may(Permission.PUBLISH) or session.scalar(edits) is None:
         raise NotFound()
     return link
+
+
+def _is_on_deal(session: Session, actor: Actor, link: ShareLink) -> bool:
+    return session.scalar(select(Deal.id).where(Deal.id == link.deal_id, deals.is_member(actor))) is not None
 
 
 def _newest(session: Session, rule: ColumnElement[bool]) -> Sequence[ShareLink]:

@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 
 from content import contacts, convert, sharing
 from content.contacts import Contact, Nda
-from content.deals import Deal
 from content.kinds import Handling, Outcome
 from content.models import Asset, ShareLink, ShareOpening, UseEvent
 from content.sharing import Ended, Kind, State, Wanted
@@ -509,10 +508,13 @@ def test_members_and_editors_may_end_a_link_but_not_change_it(make: Make) -> Non
     mate = make.user()
     marketer = make.user(Role.MARKETER, clearance=Tier.CONFIDENTIAL)
     elsewhere = make.user(Role.MARKETER, clearance=Tier.PUBLIC)
-    with scene.database.writing() as db:
-        db.get_one(Deal, scene.deal.id)
     with scene.database.writing() as db, pytest.raises(NotFound):
         sharing.extend(db, make.actor(marketer), public_id, 9)
+    with scene.database.writing() as db:
+        sharing.note_opening(db, token, scene.contact.email)
+    with scene.database.reading() as db:
+        seen = {who.id: sharing.openings(db, make.actor(who), public_id)[0].email for who in (scene.rep, marketer)}
+    assert seen == {scene.rep.id: scene.contact.email, marketer.id: ""}, "who reads it is for the people of the deal"
     for nobody in (mate, elsewhere):
         with scene.database.writing() as db, pytest.raises(NotFound):
             sharing.revoke(db, make.actor(nobody), public_id)
