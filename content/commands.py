@@ -284,4 +284,21 @@ def report_group(installation: Installation) -> click.Group:
         if not lines:
             say.print("No deal has used a text yet.", markup=False)
 
+    @report.command(name="usage")
+    @click.option("--asset", default="", metavar="ID", help="Only this text, by its id or the other system's.")
+    @click.option("--days", type=click.IntRange(0, 3_660), default=0, help="Back from now; 0: all time.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+    def usage(asset: str, days: int, as_json: bool) -> None:
+        """How much each text is used, by how many people, on how many deals."""
+        with installation() as opened, opened.database.reading() as session:
+            lines = insight.usage(session, access.operator(), asset, days)
+        if as_json:
+            print_json([insight.usage_fields(line) for line in lines])
+            return
+        for line in lines:
+            rate = "" if line.win_rate is None else f"{line.win_rate:.0%} of {line.closed} won"
+            click.echo(f"{line.uses}\t{line.views}\t{line.people}\t{line.deals}\t{rate}\t{line.title}")
+        if not lines:
+            say.print("Nothing was used yet.", markup=False)
+
     return report

@@ -6,20 +6,22 @@ figures depend on what is there, not on the order in which it came.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, extract, func, or_, select
+from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, distinct, extract, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from content import cohorts, reading
 from content.cohorts import Finding, Members, Uses
 from content.deals import Deal, DealStage, DealTag
-from content.kinds import DealSource, Facet, Outcome
-from content.lift import Interval
+from content.kinds import DealSource, Facet, Outcome, UseKind
+from content.lift import Interval, wilson
 from content.models import Asset, UseEvent, Version
 from content.taxonomy import Tag
 from content.visibility import USES, editable_by
+from kb import clock
 from kb.access import Actor, Permission, require
 from kb.db import is_postgresql
 from kb.errors import NotFound
@@ -85,6 +87,125 @@ def _line(row: Any, one: Finding, *, whole: bool) -> LiftLine:
         one.needed,
         one.weighted_share if tells else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLine:
+    """How much one text was used in a period, and how the closed deals that it touched ended."""
+
+    asset_id: str
+    external_id: str | None
+    title: str
+    views: int
+    uses: int
+    """Copied, shared, presented or downloaded."""
+    people: int
+    deals: int
+    helpful: int
+    not_helpful: int
+    closed: int
+    """Deals that used it in the period and are closed now."""
+    won: int | None
+    win_rate: float | None
+    win_rate_interval: Interval | None
+
+
+def usage(session: Session, actor: Actor, reference: str = "", days: int = 0) -> Sequence[UsageLine]:
+    """Lines of the texts that this actor may see or edit, most used first; of the last `days`, 0 for all time."""
+    require(actor, Permission.SEARCH)
+    shown = _shown(session, actor)
+    if reference:
+        shown = {asset_id: row for asset_id, row in shown.items() if reference in (row.public_id, row.external_id)}
+        if not shown:
+            raise NotFound()
+    since = () if not days else (UseEvent.at > clock.now() - timedelta(days=days),)
+    counts = {
+        row.asset_id: row
+        for row in session.execute(
+            select(
+                UseEvent.asset_id,
+                _count_of(UseKind.VIEW.value).label("views"),
+                _count_of(*USES).label("uses"),
+                _count_of(UseKind.HELPFUL.value).label("helpful"),
+                _count_of(UseKind.NOT_HELPFUL.value).label("not_helpful"),
+                func.count(distinct(case((UseEvent.kind.in_(USES), UseEvent.user_id)))).label("people"),
+            )
+            .where(*since)
+            .group_by(UseEvent.asset_id)
+        )
+    }
+    deals = {row.asset_id: row for row in session.execute(_touched(since))}
+    lines = [
+        _usage_line(shown[asset_id], counts.get(asset_id), deals.get(asset_id), whole=not actor.is_user)
+        for asset_id in shown
+        if reference or asset_id in counts
+    ]
+    return sorted(lines, key=lambda line: (-line.uses, -line.views, line.title, line.asset_id))
+
+
+def _count_of(*kinds: str) -> ColumnElement[int]:
+    return func.count().filter(UseEvent.kind.in_(kinds))
+
+
+def _touched(since: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """By asset, the deals that used it while they were open, those that are closed now, and those won."""
+    each = (
+        select(UseEvent.asset_id, Deal.id, Deal.closed_at, Deal.outcome)
+        .join(Deal, Deal.id == UseEvent.deal_id)
+        .where(
+            UseEvent.kind.in_(USES),
+            UseEvent.at >= Deal.created_at,
+            or_(Deal.closed_at.is_(None), UseEvent.at <= Deal.closed_at),
+            *since,
+        )
+        .distinct()
+        .subquery()
+    )
+    return select(
+        each.c.asset_id,
+        func.count().label("deals"),
+        func.count(each.c.closed_at).label("closed"),
+        func.count().filter(each.c.outcome == Outcome.WON.value).label("won"),
+    ).group_by(each.c.asset_id)
+
+
+def _usage_line(row: Any, counted: Any, touched: Any, *, whole: bool) -> UsageLine:
+    closed, won = (touched.closed, touched.won) if touched else (0, 0)
+    tells = whole or closed >= LEAST_SHOWN
+    return UsageLine(
+        row.public_id,
+        row.external_id,
+        row.title,
+        counted.views if counted else 0,
+        counted.uses if counted else 0,
+        counted.people if counted else 0,
+        touched.deals if touched else 0,
+        counted.helpful if counted else 0,
+        counted.not_helpful if counted else 0,
+        closed,
+        won if tells else None,
+        won / closed if tells and closed else None,
+        wilson(won, closed) if tells else None,
+    )
+
+
+def usage_fields(line: UsageLine) -> dict[str, object]:
+    """A line of usage under the names that programs read."""
+    return {
+        "asset": line.asset_id,
+        "external_id": line.external_id,
+        "title": line.title,
+        "views": line.views,
+        "uses": line.uses,
+        "users": line.people,
+        "deals": line.deals,
+        "helpful": line.helpful,
+        "not_helpful": line.not_helpful,
+        "closed": line.closed,
+        "won": line.won,
+        "win_rate": line.win_rate,
+        **_ends("win_rate", line.win_rate_interval),
+    }
 
 
 def as_fields(line: LiftLine) -> dict[str, object]:

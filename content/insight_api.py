@@ -19,6 +19,35 @@ class LiftQuery(Strict):
     asset: Annotated[str, Field(max_length=220)] = ""
 
 
+class UsageQuery(LiftQuery):
+    """`days` back from now; 0 for all time."""
+
+    days: Annotated[int, Field(ge=0, le=3_660)] = 0
+
+
+class UsageShown(Shown):
+    """`uses` are copies, shares, presentations and downloads; figures of fewer than 5 closed deals are null."""
+
+    asset: str
+    external_id: str | None
+    title: str
+    views: int
+    uses: int
+    users: int
+    deals: int
+    helpful: int
+    not_helpful: int
+    closed: int
+    won: int | None
+    win_rate: float | None
+    win_rate_low: float | None
+    win_rate_high: float | None
+
+
+class UsageLinesShown(Shown):
+    items: list[UsageShown]
+
+
 class LiftShown(Shown):
     """`lift` is the pooled difference of shares won, with its 95 % interval; null where it cannot be given."""
 
@@ -50,3 +79,12 @@ def lift(query: LiftQuery) -> LiftLinesShown:
     with reading() as db:
         lines = insight.lift(db, actor(), query.asset)
     return LiftLinesShown(items=[LiftShown.model_validate(insight.as_fields(line)) for line in lines])
+
+
+@area.get("/insight/usage", needs=Permission.SEARCH)
+@spec.validate(resp=answers(HTTP_200=UsageLinesShown), tags=["insight"])
+def usage(query: UsageQuery) -> UsageLinesShown:
+    """How much the texts that the caller may see or edit are used, most used first."""
+    with reading() as db:
+        lines = insight.usage(db, actor(), query.asset, query.days)
+    return UsageLinesShown(items=[UsageShown.model_validate(insight.usage_fields(line)) for line in lines])

@@ -152,6 +152,9 @@ def test_figures_are_of_what_one_sees_and_few_deals_are_not_told(make: Make, sig
         hidden = db.scalars(select(Asset).where(Asset.external_id == "FIRST")).one()
     make.set_asset(hidden, tier=Tier.CONFIDENTIAL.value)
     rep = sign_in(make.user())
+    (used,) = rep.get("/api/v1/insight/usage").json["items"]  # type: ignore[index]
+    assert (used["external_id"], used["won"], used["win_rate"]) == ("SECOND", None, None)
+    assert rep.get("/api/v1/insight/usage?asset=FIRST").status_code == 404
     lines = rep.get("/api/v1/insight/lift").json
     assert lines is not None
     (line,) = lines["items"]
@@ -162,6 +165,24 @@ def test_figures_are_of_what_one_sees_and_few_deals_are_not_told(make: Make, sig
     assert rep.get("/api/v1/insight/lift?asset=FIRST").status_code == never.status_code == 404
     admin = sign_in(make.user(Role.ADMIN, clearance=Tier.CONFIDENTIAL))
     assert len(admin.get("/api/v1/insight/lift").json["items"]) == 2  # type: ignore[index]
+
+
+def test_usage_counts_people_deals_and_outcomes_while_the_deals_were_open(make_any: Make, tmp_path: Path) -> None:
+    rows = made_up(library(make_any), deals=40)
+    load(make_any, tmp_path, rows)
+    with make_any.service.database.reading() as db:
+        lines = {line.external_id: line for line in insight.usage(db, access.operator())}
+        recent = insight.usage(db, access.operator(), "FIRST", days=1)
+    used = [event for event in rows["usage"] if event["asset_external_id"] == "FIRST" and event["kind"] != "view"]
+    outcomes = {row["external_id"]: row["outcome"] for row in rows["deals"]}
+    first, touched = lines["FIRST"], {event["deal_external_id"] for event in used}
+    assert first.uses == len(used)
+    assert first.views == sum(event["kind"] == "view" for event in rows["usage"])
+    assert first.people == len({event["user_email"] for event in used})
+    assert (first.deals, first.closed) == (len(touched), len(touched))
+    assert first.won == sum(outcomes[name] == "won" for name in touched)
+    assert first.win_rate == first.won / first.closed
+    assert (recent[0].uses, recent[0].deals, recent[0].win_rate) == (0, 0, None)
 
 
 def test_the_command_gives_what_the_interface_promises(
@@ -175,6 +196,8 @@ def test_the_command_gives_what_the_interface_promises(
     (one,) = json.loads(runner.invoke(cli.cli, ["report", "lift", "--asset", "FIRST", "--json"]).stdout)
     assert one == told[0]
     assert "Text FIRST" in runner.invoke(cli.cli, ["report", "lift"]).stdout
+    assert json.loads(runner.invoke(cli.cli, ["report", "usage", "--json"]).stdout)[0]["external_id"] == "FIRST"
+    assert "Text FIRST" in runner.invoke(cli.cli, ["report", "usage", "--days", "3000"]).stdout
     unknown = runner.invoke(cli.cli, ["report", "lift", "--asset", "nothing"])
     assert isinstance(unknown.exception, NotFound)
 

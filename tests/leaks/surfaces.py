@@ -508,6 +508,7 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("POST", "share_api.create", Kind.FILES, Permission.USE, audit=1),
     # tests/content/test_insight.py walks who sees figures of what
     Surface("GET", "insight_api.lift", Kind.FILES, Permission.SEARCH),
+    Surface("GET", "insight_api.usage", Kind.FILES, Permission.SEARCH),
     Surface("GET", "share_api.listed", Kind.FILES, Permission.USE),
     Surface("GET", "share_api.one", Kind.FILES, Permission.USE),
     Surface("POST", "share_api.revoke", Kind.FILES, Permission.USE, audit=1),
@@ -612,6 +613,7 @@ COMMANDS: dict[str, Kind] = {
     "grant give": Kind.EDITS_ONE,
     "grant revoke": Kind.NO_ASSET,
     "report lift": Kind.LISTS_EDITABLE,
+    "report usage": Kind.LISTS_EDITABLE,
     "share list": Kind.LISTS_EDITABLE,
     "share revoke": Kind.NO_ASSET,
     "review queue": Kind.LISTS_EDITABLE,
