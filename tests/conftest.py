@@ -164,7 +164,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         if not folder.exists():
             growing = folder.with_suffix(".growing")
             command = [*KB, "demo", "--no-serve"]
-            subprocess.run(command, cwd=ROOT, env=environment_of(growing), check=True, capture_output=True, timeout=300)
+            for each in (command, [sys.executable, "-m", "tests.embedded", str(growing)]):
+                subprocess.run(
+                    each, cwd=ROOT, env=environment_of(growing), check=True, capture_output=True, timeout=300
+                )
             growing.rename(folder)
     return folder
 
