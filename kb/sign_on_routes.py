@@ -1,6 +1,6 @@
 """Single sign-on at the edge: to the company's provider and back, tied to this browser."""
 
-from flask import Flask, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, current_app, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -44,6 +44,8 @@ def _back() -> str:
 @area.get("/sign-in/sso", needs=PUBLIC)
 def begin() -> AnyResponse | tuple[str, int]:
     provider = _provider()
+    if g.actor is not None:  # a link on another site signs nobody out
+        return redirect(safe_next(request.args.get("next")))
     try:
         begun = provider.begin(_back())
     except single_sign_on.Silent as silent:

@@ -198,6 +198,17 @@ def test_A55_the_way_on_is_ours(make: Make, service: Service, provider: RealProv
     assert browser.get(back.removeprefix(ORIGIN)).headers["Location"] == "/"
 
 
+def test_who_is_signed_in_stays_so_whatever_link_they_follow(
+    make: Make, service: Service, provider: RealProvider
+) -> None:
+    user = make.user()
+    provider.put("sub-11", email=user.email, email_verified=True)
+    browser = browser_of(app_for(service, provider.issuer))
+    assert come(provider, browser, "sub-11") == 200
+    assert browser.get("/sign-in/sso?next=/browse").headers["Location"] == "/browse"
+    assert browser.get("/account/").status_code == 200
+
+
 def test_passwords_can_be_switched_off(make: Make, service: Service, provider: RealProvider) -> None:
     user = make.user()
     make.password(user)
