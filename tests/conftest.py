@@ -10,12 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from uuid import uuid4
 
 import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from psycopg import connect, sql
 from sqlalchemy.engine import make_url
 
@@ -38,6 +40,22 @@ ORIGIN = "https://127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
 KB = [sys.executable, "-m", "kb.cli"]
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+
+
+class CompiledTemplates(BytecodeCache):
+    """Each template is compiled once a process and not once an application: tests make thousands of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+Flask.jinja_options = {"bytecode_cache": CompiledTemplates()}
 
 
 NEVER_SKIPPED = ("browser", "postgresql", "model")
