@@ -86,6 +86,15 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def _close_what_was_opened(chromium: Browser) -> Iterator[None]:
+    """Profiles that a journey opened for other people go with it: open pages go on costing."""
+    before = set(chromium.contexts)
+    yield
+    for opened in set(chromium.contexts) - before:
+        opened.close()
+
+
 @pytest.fixture
 def context(chromium: Browser, demo: Demo) -> Iterator[BrowserContext]:
     """A fresh browser profile that may read the clipboard; any script error or broken policy fails the test."""
