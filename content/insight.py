@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, distinct, extract, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Float, Select, case, cast, distinct, extract, false, func, or_, select
+from sqlalchemy.orm import Session
 
 from content import cohorts, reading
 from content.cohorts import Finding, Members, Uses
@@ -20,7 +20,7 @@ from content.kinds import DealSource, Facet, Outcome, UseKind
 from content.lift import Interval, wilson
 from content.models import Asset, UseEvent, Version
 from content.taxonomy import Tag
-from content.visibility import USES, editable_by
+from content.visibility import USES, editable_by, names_it
 from kb import clock
 from kb.access import Actor, Permission, require
 from kb.db import is_postgresql
@@ -58,11 +58,7 @@ def lift(session: Session, actor: Actor, reference: str = "") -> Sequence[LiftLi
     `reference` names one text, by its id or the other system's; verdicts hold across all texts whoever asks.
     """
     require(actor, Permission.SEARCH)
-    shown = _shown(session, actor)
-    if reference:
-        shown = {asset_id: row for asset_id, row in shown.items() if reference in (row.public_id, row.external_id)}
-        if not shown:
-            raise NotFound()
+    shown = _shown(session, actor, reference)
     found = {one.asset: one for one in cohorts.findings(_members(session), _uses(session)) if one.asset in shown}
     for asset_id in shown if reference else ():
         found.setdefault(asset_id, Finding(asset_id, 0, 0, 0, None, None, None, 2 * cohorts.LEAST, None))
@@ -113,11 +109,7 @@ class UsageLine:
 def usage(session: Session, actor: Actor, reference: str = "", days: int = 0) -> Sequence[UsageLine]:
     """Lines of the texts that this actor may see or edit, most used first; of the last `days`, 0 for all time."""
     require(actor, Permission.SEARCH)
-    shown = _shown(session, actor)
-    if reference:
-        shown = {asset_id: row for asset_id, row in shown.items() if reference in (row.public_id, row.external_id)}
-        if not shown:
-            raise NotFound()
+    shown = _shown(session, actor, reference)
     since = () if not days else (UseEvent.at > clock.now() - timedelta(days=days),)
     counts = {
         row.asset_id: row
@@ -231,20 +223,18 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
 
 
-def _shown(session: Session, actor: Actor) -> dict[int, Any]:
-    """Titles by asset: of what the actor sees without a deal, or may edit; the newest version's."""
-    newest = aliased(Version)
-    last = select(func.max(newest.number)).where(newest.asset_id == Asset.id).correlate(Asset).scalar_subquery()
-    statement = select(Asset.id, Asset.public_id, Asset.external_id, Version.title).join(
-        Version, and_(Version.asset_id == Asset.id, Version.number == last)
-    )
+def _shown(session: Session, actor: Actor, reference: str) -> dict[int, Any]:
+    """Titles by asset: of what the actor sees without a deal, or may edit; NotFound where one is named that is none."""
+    edits = editable_by(actor) if actor.may(Permission.EDIT) else false()
+    statement = select(Asset.id, Asset.public_id, Asset.external_id, Version.title).join(Version, names_it(edits))
     if actor.is_user:
-        visible = reading.visible_ids(session, actor, None).tolist()
-        rule: ColumnElement[bool] = Asset.id.in_(visible)
-        if actor.may(Permission.EDIT):
-            rule = or_(rule, editable_by(actor))
-        statement = statement.where(rule)
-    return {row.id: row for row in session.execute(statement)}
+        statement = statement.where(or_(edits, Asset.id.in_(reading.visible_ids(session, actor, None).tolist())))
+    if reference:
+        statement = statement.where(or_(Asset.public_id == reference, Asset.external_id == reference))
+    shown = {row.id: row for row in session.execute(statement)}
+    if reference and not shown:
+        raise NotFound()
+    return shown
 
 
 def _days(session: Session, moment: Any) -> ColumnElement[Any]:

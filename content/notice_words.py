@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, and_, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Row, or_, select
+from sqlalchemy.orm import Session
 
 from content.models import Asset, Version
-from content.visibility import editable_by, visible_to
+from content.visibility import editable_by, names_it, visible_to
 from kb import notices
 from kb.access import Actor, Permission, require
 from kb.errors import N_
@@ -56,8 +56,6 @@ WITH_DAY = frozenset({"due", "unverified", "expires"})
 RECALLS: frozenset[str] = frozenset({"recall", "recall_late"})
 """Told to whoever used a text and may not see it any more: the way to their answers, without its title then."""
 
-_newer = aliased(Version)
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -85,11 +83,10 @@ def list_lines(session: Session, actor: Actor, limit: int = 50) -> Sequence[Line
 def lines_of(session: Session, actor: Actor, found: Sequence[notices.Told | notices.Notice]) -> Sequence[Line]:
     """These notices of a person, as far as they may see now what each is about."""
     told = [one for one in found if one.kind in WORDS]
-    last = select(func.max(_newer.number)).where(_newer.asset_id == Asset.id).correlate(Asset).scalar_subquery()
     editable = editable_by(actor)
     rows = session.execute(
         select(Asset.id, Asset.public_id, Version.title, Version.language, editable.label("editable"))
-        .join(Version, and_(Version.asset_id == Asset.id, Version.number == last))
+        .join(Version, names_it(editable))
         .where(Asset.id.in_([one.object_id for one in told]), or_(editable, visible_to(actor, None)))
     )
     known = {row.id: row for row in rows}

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import ParamSpec, TypeVar, cast
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, literal_column, not_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from content.deals import Deal, DealContext, is_member, reached_position
@@ -33,7 +33,7 @@ USES = tuple(kind.value for kind in UseKind if kind.is_use)
 
 
 # Built once: aliases made anew for each question cost more than the question.
-_published, _written, _team = aliased(Version), aliased(Version), aliased(AssetAudience)
+_published, _written, _newest, _team = aliased(Version), aliased(Version), aliased(Version), aliased(AssetAudience)
 # The state is written out, not bound, so that a database uses the index of published versions alone.
 _has_published = Asset.id.in_(
     select(_published.asset_id).where(_published.state == literal_column(f"'{VersionState.PUBLISHED.value}'"))
@@ -141,6 +141,17 @@ def editable_by(actor: Actor) -> ColumnElement[bool]:
     if Role.MARKETER in actor.roles:
         return or_(theirs, and_(_is_cleared_for(actor), _is_audience(actor)))
     return theirs
+
+
+def names_it(edits: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Which version tells an asset's title: the newest where `edits` holds, for everybody else the published one.
+
+    Beside Asset and Version in the query. A draft's title is a draft too.
+    """
+    last = select(func.max(_newest.number)).where(_newest.asset_id == Asset.id).correlate(Asset).scalar_subquery()
+    reads_only = not_(func.coalesce(edits, false()))  # of an asset that nobody made, the rule says neither
+    is_published = Version.state == VersionState.PUBLISHED.value
+    return and_(Version.asset_id == Asset.id, or_(and_(edits, Version.number == last), and_(reads_only, is_published)))
 
 
 def may(handling: Handling, unlock: Unlock, act: Act, deal: DealContext | None, nda: bool = False) -> bool:

@@ -16,7 +16,7 @@ from content import cohorts, insight
 from content.crm import CsvImport
 from content.insight import LiftLine
 from content.models import Asset
-from kb import access, cli
+from kb import access, cli, notices
 from kb.access import SYSTEM, Role, Tier
 from kb.errors import NotFound
 from tests.conftest import SignIn
@@ -200,6 +200,20 @@ def test_the_command_gives_what_the_interface_promises(
     assert "Text FIRST" in runner.invoke(cli.cli, ["report", "usage", "--days", "3000"]).stdout
     unknown = runner.invoke(cli.cli, ["report", "lift", "--asset", "nothing"])
     assert isinstance(unknown.exception, NotFound)
+
+
+def test_a_reader_learns_no_title_of_a_draft(make: Make, sign_in: SignIn) -> None:
+    asset, rep, marketer = make.asset("Open title", external_id="T"), make.user(), make.user(Role.MARKETER)
+    make.use(rep, asset)
+    make.new_version(asset, "zqDraft", "zqDraft title", publish=False)
+    with make.service.database.writing() as db:
+        for person in (rep, marketer):
+            notices.tell(db, person.id, "share_opened", asset.id, "k")
+    for path in ("/api/v1/insight/usage", "/api/v1/notices", "/notices?deal="):
+        seen = sign_in(rep).get(path).text
+        assert "zqDraft" not in seen, path
+        assert "Open title" in seen, path
+        assert "zqDraft title" in sign_in(marketer).get(path).text, path
 
 
 FIELDS = (
