@@ -17,6 +17,9 @@ from kb.config import all_keys
 from kb.db import reading as reading_session
 from kb.web import Area, actor
 
+SECRETS = ("address",)
+"""Who repeats a write reads the address from the link itself."""
+
 area = Area("share_api", __name__, url_prefix=PREFIX)
 
 
@@ -171,7 +174,7 @@ def create(reference: str, json: ShareBody) -> Response:
         made, _ = sharing.create(db, actor(), deal, reference, wanted, settings().secret_key)
         return _one(db, made)
 
-    return write(act, 201)
+    return write(act, 201, secrets=SECRETS)
 
 
 @area.get("/shares", needs=Permission.USE)
@@ -199,7 +202,7 @@ def revoke(public_id: str) -> Response:
         sharing.revoke(db, actor(), public_id)
         return _one(db, public_id)
 
-    return write(act)
+    return write(act, secrets=SECRETS)
 
 
 @area.post("/shares/<public_id>/extend", needs=Permission.USE)
@@ -211,7 +214,7 @@ def extend(public_id: str, json: ExtendBody) -> Response:
         sharing.extend(db, actor(), public_id, json.days)
         return _one(db, public_id)
 
-    return write(act)
+    return write(act, secrets=SECRETS)
 
 
 @area.post("/shares/<public_id>/move-on", needs=Permission.USE)
@@ -223,7 +226,7 @@ def move_on(public_id: str) -> Response:
         sharing.move_on(db, actor(), public_id)
         return _one(db, public_id)
 
-    return write(act)
+    return write(act, secrets=SECRETS)
 
 
 @area.get("/deals/<reference>/customer", needs=Permission.USE)

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -127,13 +127,19 @@ Shownable = BaseModel | Mapping[str, object]
 
 
 def write(
-    act: Callable[[Session], Shownable], status: int = 200, headers: Callable[[Any], Mapping[str, str]] | None = None
+    act: Callable[[Session], Shownable],
+    status: int = 200,
+    headers: Callable[[Any], Mapping[str, str]] | None = None,
+    secrets: Collection[str] = (),
 ) -> Response:
-    """Do a write in one transaction and answer it; once alone, where the request carries an Idempotency-Key."""
+    """Do a write in one transaction and answer it; once alone, where the request carries an Idempotency-Key.
+
+    `secrets` names fields of the answer that are shown once: they are not kept for the second time.
+    """
     require_json()
     key = request.headers.get("Idempotency-Key")
 
-    def acted(session: Session) -> tuple[int, object]:
+    def acted(session: Session) -> tuple[int, Mapping[str, object]]:
         shown = act(session)
         return status, shown.model_dump(mode="json") if isinstance(shown, BaseModel) else dict(shown)
 
@@ -144,7 +150,7 @@ def write(
         else:
             parts = (request.method, request.full_path, request.headers.get("If-Match", ""))
             asked = Request.of(key, *(part.encode() for part in parts), request.get_data())
-            answer = idempotency.once(session, actor(), asked, acted)
+            answer = idempotency.once(session, actor(), asked, acted, secrets)
     response = Response(answer.body, answer.status, mimetype="application/json")
     if answer.is_replayed:
         response.headers["Idempotent-Replayed"] = "true"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -65,10 +65,17 @@ class Answer:
     is_replayed: bool = False
 
 
-def once(session: Session, actor: Actor, asked: Request, act: Callable[[Session], tuple[int, object]]) -> Answer:
+def once(
+    session: Session,
+    actor: Actor,
+    asked: Request,
+    act: Callable[[Session], tuple[int, Mapping[str, object]]],
+    secrets: Collection[str] = (),
+) -> Answer:
     """What `act` answers, or what it answered before; both in the caller's transaction, so a crash leaves both or none.
 
-    Refusals are not kept: nothing happened, so the caller may try again.
+    Refusals are not kept: nothing happened, so the caller may try again. Nor are the fields named in `secrets`: they
+    are told once, and stand empty when the answer is given again.
     """
     assert actor.user_id is not None
     take_turn(session, f"once:{actor.user_id}:{asked.key}")
@@ -81,18 +88,21 @@ def once(session: Session, actor: Actor, asked: Request, act: Callable[[Session]
         session.delete(kept)
         session.flush()
     status, body = act(session)
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     session.add(
         KeptAnswer(
             user_id=actor.user_id,
             key=asked.key,
             request_digest=asked.digest,
             status=status,
-            body=text,
+            body=_text({name: "" if name in secrets else value for name, value in body.items()}),
             created_at=clock.now(),
         )
     )
-    return Answer(status, text)
+    return Answer(status, _text(body))
+
+
+def _text(body: Mapping[str, object]) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def sweep(database: Database) -> Callable[[], None]:

@@ -164,7 +164,7 @@ def add(json: NewPersonBody) -> Response:
             public_id, password = people.add(db, actor(), words, json.teams)
         return NewPersonShown(**_shown(people.get(db, actor(), public_id).line), password=password)
 
-    return write(act, 201)
+    return write(act, 201, secrets=["password"])
 
 
 @area.get("/people/<public_id>", needs=Permission.ADMINISTER)
@@ -242,7 +242,7 @@ def add_token(public_id: str, json: TokenBody) -> Response:
         made = people.add_token(db, actor(), public_id, json.name, json.scopes, json.days)
         return NewTokenShown(items=_tokens(db, public_id), token=made)
 
-    return write(act, 201)
+    return write(act, 201, secrets=["token"])
 
 
 @area.delete("/people/<public_id>/tokens/<token_id>", needs=Permission.ADMINISTER)

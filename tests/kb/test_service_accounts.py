@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 from flask import Flask
+from sqlalchemy import select
 
 from content import bulk, sharing
 from content.kinds import Handling
@@ -12,6 +13,7 @@ from content.sharing import Kind, Wanted
 from kb import access, cli, people, tokens, users
 from kb.access import Role, Tier
 from kb.errors import Conflict, Invalid
+from kb.idempotency import KeptAnswer
 from kb.users import User
 from tests.conftest import ORIGIN, SECRET, SignIn
 from tests.factories import Make
@@ -126,3 +128,24 @@ def test_by_interface_and_by_command(make: Make, sign_in: SignIn, app: Flask, mo
     assert secret.stdout.startswith("kb_")
     found = json.loads(runner.invoke(cli.cli, ["user", "list", "--programs", "--json"]).stdout)
     assert [one["email"] for one in found] == ["night-import@service", "wall@service", "wall-2@service"]
+
+
+def test_A89_what_is_shown_once_is_kept_nowhere_for_a_second_answer(make: Make, sign_in: SignIn) -> None:
+    """An answer that is kept for its Idempotency-Key holds neither password, token nor the address of a link."""
+    desk = sign_in(make.user(Role.ADMIN))
+    asset = make.asset("Seen", handling=Handling.PUBLIC)
+    public_id, _ = program(make)
+    writes: list[tuple[str, dict[str, object], str]] = [
+        ("/api/v1/people", {"email": "new@yunshu.example", "roles": ["rep"]}, "password"),
+        (f"/api/v1/people/{public_id}/tokens", {"name": "x", "days": 3}, "token"),
+        (f"/api/v1/assets/{asset.public_id}/shares", {"kind": "open"}, "address"),
+    ]
+    for number, (path, body, name) in enumerate(writes):
+        first, again = (desk.post(path, json=body, headers={"Idempotency-Key": f"k{number}"}) for _ in range(2))
+        assert first.status_code == again.status_code == 201, first.text
+        assert first.json is not None
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert first.json[name]
+        assert again.json == first.json | {name: ""}
+        with make.service.database.reading() as db:
+            assert not any(first.json[name] in kept for kept in db.scalars(select(KeptAnswer.body)))
