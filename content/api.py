@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from pydantic import AwareDatetime, Field
 
 from content import crm, deals, drafting, listing, publishing, reading, service, taxonomy, usage, verifying
@@ -18,10 +18,9 @@ from content.listing import Order
 from content.reading import AssetPage, ReadableAsset
 from kb.access import Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, takes_header, write
-from kb.config import Settings
 from kb.db import reading as reading_session
 from kb.errors import Invalid, NotFound
-from kb.web import Area, actor
+from kb.web import Area, actor, settings
 
 takes_header(
     "put",
@@ -319,10 +318,9 @@ def create_asset(json: NewAsset) -> Response:
     """A new asset with its draft; unknown tags are warnings, an unknown stage or team is refused."""
     fields = json.model_dump(exclude={"text"})
     rendered = service.render(json.text)
-    settings: Settings = current_app.extensions["kb_settings"]
 
     def act(db: Any) -> DraftShown:
-        draft, warnings = drafting.create(db, settings, actor(), fields, json.text, rendered)
+        draft, warnings = drafting.create(db, settings(), actor(), fields, json.text, rendered)
         return _draft(draft, [warning.message for warning in warnings])
 
     return write(act, 201, _etag)

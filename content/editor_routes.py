@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,11 +17,10 @@ from content.kinds import AssetType, Handling
 from content.service import Wording
 from kb import web
 from kb.access import Permission, Tier
-from kb.config import Settings
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid, TooLarge
-from kb.web import Area, actor, done
+from kb.web import Area, actor, done, settings
 
 area = Area("content_editor", __name__)
 
@@ -217,10 +216,9 @@ def _moment(day: str, hour: str) -> datetime | None:
     """A day and an hour in the company's time zone; None where no day is given."""
     if not day.strip():
         return None
-    settings: Settings = current_app.extensions["kb_settings"]
     try:
         at = datetime.fromisoformat(f"{day.strip()}T{hour.strip() or '00:00'}")
-        return at.replace(tzinfo=settings.zone).astimezone(UTC)
+        return at.replace(tzinfo=settings().zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(gettext("Give the day as 2027-03-31 and the hour as 09:00."), code="moment") from None
 

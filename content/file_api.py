@@ -7,13 +7,13 @@ from flask import Response, request
 
 from content import deals, files, taxonomy
 from content.api import DealQuery
-from content.file_routes import note_download, received, sent, settings
+from content.file_routes import note_download, received, sent
 from kb.access import Permission
 from kb.api import PREFIX, Shown, answers, spec
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid
-from kb.web import Area, actor
+from kb.web import Area, actor, settings
 
 area = Area("file_api", __name__, url_prefix=PREFIX)
 

@@ -3,7 +3,7 @@
 import secrets
 from typing import Any
 
-from flask import Response, current_app, jsonify, redirect, render_template, request, send_file
+from flask import Response, jsonify, redirect, render_template, request, send_file
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -13,11 +13,10 @@ from content.filestore import Kept
 from content.kinds import AssetType, UseKind
 from kb import web
 from kb.access import Permission
-from kb.config import Settings
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid
-from kb.web import Area, actor, done
+from kb.web import Area, actor, done, settings
 
 area = Area("content_files", __name__)
 
@@ -26,11 +25,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
 }
-
-
-def settings() -> Settings:
-    found: Settings = current_app.extensions["kb_settings"]
-    return found
 
 
 def received() -> Kept:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Response, jsonify, redirect, render_template, request, url_for
 from flask_babel import force_locale, gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -14,11 +14,10 @@ from content.kinds import AssetType
 from content.planning import KIND_NAMES, Item, Kind, NewItem
 from kb import clock, web
 from kb.access import Permission
-from kb.config import Settings
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid
-from kb.web import PUBLIC, Area, actor, done
+from kb.web import PUBLIC, Area, actor, done, settings
 
 area = Area("planning", __name__)
 
@@ -26,8 +25,7 @@ VIEWS = ("week", "month", "quarter")
 
 
 def zone() -> ZoneInfo:
-    settings: Settings = current_app.extensions["kb_settings"]
-    return settings.zone
+    return settings().zone
 
 
 @area.get("/calendar", needs=Permission.EDIT)

@@ -9,13 +9,13 @@ from pydantic import Field
 from content import contacts, dealing, sharing
 from content.contacts import Nda
 from content.deals import DealContext
-from content.share_routes import address_of, settings
+from content.share_routes import address_of
 from content.sharing import Kind, LinkLine, Wanted
 from kb.access import Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.config import all_keys
 from kb.db import reading as reading_session
-from kb.web import Area, actor
+from kb.web import Area, actor, settings
 
 SECRETS = ("address",)
 """Who repeats a write reads the address from the link itself."""

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -12,18 +12,13 @@ from content.deals import DealContext
 from content.sharing import Kind, Wanted
 from content.visibility import Act
 from kb.access import Permission, Role
-from kb.config import Settings, all_keys
+from kb.config import all_keys
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Conflict, Invalid
-from kb.web import Area, actor, done
+from kb.web import Area, actor, done, settings
 
 area = Area("sharing", __name__)
-
-
-def settings() -> Settings:
-    found: Settings = current_app.extensions["kb_settings"]
-    return found
 
 
 def address_of(token: str) -> str:

@@ -5,7 +5,7 @@ import threading
 from io import BytesIO
 from pathlib import Path
 
-from flask import Response, current_app, make_response, redirect, render_template, request, send_file, session, url_for
+from flask import Response, make_response, redirect, render_template, request, send_file, session, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -15,10 +15,9 @@ from content.file_routes import HEADERS as FILE_HEADERS
 from content.file_routes import sent
 from content.files import Served
 from content.sharing import Ended, Gate
-from kb.config import Settings
 from kb.db import reading, writing
 from kb.errors import NotFound, TooMuch, Unavailable
-from kb.web import PUBLIC, Area
+from kb.web import PUBLIC, Area, settings
 
 area = Area("shared", __name__)
 
@@ -32,11 +31,6 @@ AT_ONCE = threading.BoundedSemaphore(2)
 
 _PICTURE = re.compile(r'src="/attachments/([0-9a-f]{64})/([^"?]*)"')
 _OURS = re.compile(r'<a ([^>]*?)href="(?!https?:|mailto:|#)[^"]*"')
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.extensions["kb_settings"]
-    return found
 
 
 @area.get("/s/<token>", needs=PUBLIC)
@@ -54,7 +48,7 @@ def page(token: str) -> Response | tuple[Response, int]:
         return _over(over)
     sections = [(one, _for_outside(one.html, token)) for one in found.page.sections]
     return _answer(
-        render_template("share/page.html", shared=found, sections=sections, token=token, company=_settings().company)
+        render_template("share/page.html", shared=found, sections=sections, token=token, company=settings().company)
     )
 
 
@@ -90,7 +84,7 @@ def picture(token: str, sha256: str, name: str) -> Response:  # noqa: ARG001  # 
         found = sharing.picture_of(db, token, sha256)
     if found is None:
         raise NotFound()
-    return sent(Served(filestore.open_path(_settings(), sha256), found[0], found[1], None), inline=True)
+    return sent(Served(filestore.open_path(settings(), sha256), found[0], found[1], None), inline=True)
 
 
 @area.get("/s/<token>/files/<attachment>", needs=PUBLIC)
@@ -100,7 +94,7 @@ def file(token: str, attachment: str) -> Response | tuple[Response, int]:
         gate = _require_through(token)
         with reading() as db:
             found = sharing.file_of(db, token, attachment)
-        path = filestore.open_path(_settings(), found.sha256)
+        path = filestore.open_path(settings(), found.sha256)
         answer = _marked(path, found) if found.words else sent(Served(path, found.media_type, found.filename, None))
         with writing() as db:
             sharing.note_opening(db, token, _email(gate), found.filename)
@@ -167,14 +161,12 @@ def _for_outside(html: str, token: str) -> str:
 
 def _asked(token: str, gate: Gate, wrong: str = "", email: str = "") -> Response:
     return _answer(
-        render_template(
-            "share/gate.html", token=token, gate=gate, wrong=wrong, email=email, company=_settings().company
-        )
+        render_template("share/gate.html", token=token, gate=gate, wrong=wrong, email=email, company=settings().company)
     )
 
 
 def _over(over: Ended) -> tuple[Response, int]:
-    return _answer(render_template("share/over.html", text=gettext(over.text), company=_settings().company)), 404
+    return _answer(render_template("share/over.html", text=gettext(over.text), company=settings().company)), 404
 
 
 def _answer(html: str) -> Response:

@@ -10,7 +10,7 @@ from kb.config import Settings
 from kb.db import writing
 from kb.errors import KbError, NotFound
 from kb.single_sign_on import Begun, NoAccount, NotTrusted, Provider
-from kb.web import PUBLIC, Area, safe_next
+from kb.web import PUBLIC, Area, safe_next, settings
 
 ON_ITS_WAY = "sign_on"
 PATIENCE = 600
@@ -32,13 +32,8 @@ def _provider() -> Provider:
     return found
 
 
-def _settings() -> Settings:
-    found: Settings = current_app.extensions["kb_settings"]
-    return found
-
-
 def _back() -> str:
-    return _settings().base_url.rstrip("/") + url_for("sign_on.back")
+    return settings().base_url.rstrip("/") + url_for("sign_on.back")
 
 
 @area.get("/sign-in/sso", needs=PUBLIC)
@@ -66,7 +61,7 @@ def back() -> AnyResponse | tuple[str, int]:
         return _again(gettext("This sign-in took too long, or was begun in another window. Begin again."), 400)
     begun, onward = found
     try:
-        if given.get("iss", _settings().oidc_issuer) != _settings().oidc_issuer:
+        if given.get("iss", settings().oidc_issuer) != settings().oidc_issuer:
             raise NotTrusted("iss")
         if given.get("error"):
             raise NotTrusted(f"error {given['error'][:40]}")
@@ -74,7 +69,7 @@ def back() -> AnyResponse | tuple[str, int]:
             single_sign_on.spend(db, begun.state)
         claims = provider.claims(given.get("code", "")[:MAX_INPUT], begun, _back())
         with writing() as db:
-            user = single_sign_on.person_of(db, _settings(), provider.groups, claims)
+            user = single_sign_on.person_of(db, settings(), provider.groups, claims)
             audit.record(db, users.actor_of(user), "session.begin", "user", user.public_id, sign_on=True)
             token = sessions.open_for(db, user, request.headers.get("User-Agent", ""), request.remote_addr or "")
     except (NotTrusted, NoAccount) as refused:

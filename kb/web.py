@@ -30,6 +30,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from kb import audit
 from kb.access import Actor, Permission, require
+from kb.config import Settings
 from kb.db import writing
 from kb.errors import N_, Conflict, Forbidden, Invalid, KbError, NotFound, SignInNeeded, Unavailable
 from kb.pace import Pace
@@ -121,6 +122,12 @@ def actor() -> Actor:
     found = g.get("actor")
     if not isinstance(found, Actor):
         raise SignInNeeded()
+    return found
+
+
+def settings() -> Settings:
+    """Of the installation that answers this request."""
+    found: Settings = current_app.extensions["kb_settings"]
     return found
 
 

@@ -10,14 +10,14 @@ from flask_babel import get_locale, gettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from content import dealing, filestore
-from content.file_routes import sent, settings
+from content.file_routes import sent
 from content.filestore import Kept
 from content.kinds import Handling
 from kb.access import Permission
 from kb.db import reading as reading_session
 from kb.db import writing
 from kb.errors import Invalid, KbError
-from kb.web import Area, actor, done, wants_fragment
+from kb.web import Area, actor, done, settings, wants_fragment
 from review import asking, checking, registers, rulebook
 from review.compliance import Rule, Severity
 from review.models import Evidence, ReferencePermission
