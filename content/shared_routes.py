@@ -96,8 +96,9 @@ def file(token: str, attachment: str) -> Response | tuple[Response, int]:
             found = sharing.file_of(db, token, attachment)
         path = filestore.open_path(settings(), found.sha256)
         answer = _marked(path, found) if found.words else sent(Served(path, found.media_type, found.filename, None))
-        with writing() as db:
-            sharing.note_opening(db, token, _email(gate), found.filename)
+        if request.method == "GET":
+            with writing() as db:
+                sharing.note_opening(db, token, _email(gate), found.filename)
     except Ended as over:
         return _over(over)
     return answer

@@ -377,6 +377,8 @@ def test_a_pdf_for_a_named_person_carries_their_address(make: Make, app: Flask, 
     assert customer.get(f"/s/{without}/files/{line.public_id}").status_code == 404
     assert line.filename not in customer.get(f"/s/{without}").text
     assert line.filename in customer.get(f"/s/{token}").text
+    customer.head(f"/s/{token}/files/{line.public_id}")
+    assert scene.line(public_id).downloads == 0, "a look at the headers takes nothing"
     taken = customer.get(f"/s/{token}/files/{line.public_id}")
     assert taken.status_code == 200
     assert taken.headers["Content-Disposition"].startswith("attachment")
