@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from content import insight
 from kb.access import Permission
@@ -19,10 +19,20 @@ class LiftQuery(Strict):
     asset: Annotated[str, Field(max_length=220)] = ""
 
 
-class UsageQuery(LiftQuery):
-    """`days` back from now; 0 for all time."""
+PERIODS = (0, 30, 90, 365)
+"""So far apart that the difference of two does not tell how a single deal ended."""
 
-    days: Annotated[int, Field(ge=0, le=3_660)] = 0
+
+def period(days: int) -> int:
+    if days not in PERIODS:
+        raise ValueError(f"none of {', '.join(map(str, PERIODS))}")
+    return days
+
+
+class UsageQuery(LiftQuery):
+    """`days` back from now, 0 for all time."""
+
+    days: Annotated[int, AfterValidator(period), Field(json_schema_extra={"enum": list(PERIODS)})] = 0
 
 
 class UsageShown(Shown):

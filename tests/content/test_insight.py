@@ -155,6 +155,8 @@ def test_figures_are_of_what_one_sees_and_few_deals_are_not_told(make: Make, sig
     (used,) = rep.get("/api/v1/insight/usage").json["items"]  # type: ignore[index]
     assert (used["external_id"], used["won"], used["win_rate"]) == ("SECOND", None, None)
     assert rep.get("/api/v1/insight/usage?asset=FIRST").status_code == 404
+    assert rep.get("/api/v1/insight/usage?days=30").status_code == 200
+    assert rep.get("/api/v1/insight/usage?days=31").status_code == 422, "no two periods a day apart"
     lines = rep.get("/api/v1/insight/lift").json
     assert lines is not None
     (line,) = lines["items"]
