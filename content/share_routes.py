@@ -11,7 +11,7 @@ from content.contacts import Nda
 from content.deals import DealContext
 from content.sharing import Kind, Wanted
 from content.visibility import Act
-from kb.access import Permission, Role
+from kb.access import Permission
 from kb.config import all_keys
 from kb.db import reading as reading_session
 from kb.db import writing
@@ -96,7 +96,7 @@ def create(reference: str) -> AnyResponse | tuple[str, int]:
 @area.get("/shares", needs=Permission.USE)
 def mine() -> str:
     """One's own links; those of all for who administers."""
-    of_all = request.args.get("all") == "1" and Role.ADMIN in actor().roles
+    of_all = request.args.get("all") == "1" and actor().may(Permission.ADMINISTER)
     with reading_session() as db:
         lines = sharing.list_all(db, actor()) if of_all else sharing.list_mine(db, actor())
     return render_template("content/shares.html", lines=lines, of_all=of_all)
@@ -165,6 +165,7 @@ def deal(reference: str) -> str:
 
 def _deal(reference: str, wrong: str = "", given: dict[str, str] | None = None) -> str:
     chosen = _named(reference)
+    dealing.chosen()  # stays in the header when a form is refused
     with reading_session() as db:
         people = contacts.list_of(db, actor(), chosen)
         nda = contacts.nda_of(db, actor(), chosen)
