@@ -114,8 +114,8 @@ class GuardedTransport(httpx2.BaseTransport):
         self._transport.close()
 
 
-def client(inside: Iterable[str] = (), resolve: Resolve = addresses_of, verify: Any = True) -> dict[str, Any]:
-    """What makes an httpx2 client that goes through the guard, for libraries that make their own."""
+def client_options(inside: Iterable[str] = (), resolve: Resolve = addresses_of, verify: Any = True) -> dict[str, Any]:
+    """Arguments with which any httpx2 client goes through the guard; libraries make clients of their own."""
     return {
         "transport": GuardedTransport(inside, resolve, verify),
         "timeout": httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -128,7 +128,7 @@ def get_json(address: str, inside: Iterable[str] = (), **further: Any) -> dict[s
     """What an address answers, as a JSON object; raises Refused."""
     headers = further.pop("headers", {})
     try:
-        with httpx2.Client(**client(inside, **further)) as session:
+        with httpx2.Client(**client_options(inside, **further)) as session:
             response = session.get(address, headers={"Accept": "application/json", **headers})
             found = response.json() if response.status_code == 200 else None
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError) as error:

@@ -66,7 +66,14 @@ class NoAccount(Forbidden):
 
 
 class Silent(Unavailable):
+    """The provider does not answer as it should; how stands in the log."""
+
     code, message = "sign_on_silent", N_("The sign-on service does not answer. Try again in a moment.")
+
+    def __init__(self, cause: str) -> None:
+        super().__init__()
+        self.cause = cause
+        log.warning("sign_on.silent", cause=cause[:200])
 
 
 class Identity(Base):
@@ -206,8 +213,10 @@ class Provider:
         try:
             with self._client(back) as session:
                 given = session.fetch_token(endpoint, code=code, code_verifier=begun.verifier)
-        except (httpx2.HTTPError, Refused) as error:
-            raise _silent(error) from None
+        except httpx2.HTTPError as error:
+            raise Silent(f"token: {type(error).__name__}") from None
+        except Refused as refused:
+            raise Silent(refused.cause) from None
         except (AuthlibBaseError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise NotTrusted(f"token: {type(error).__name__}") from None
         raw, access = given.get("id_token"), given.get("access_token")
@@ -224,8 +233,7 @@ class Provider:
             self._published("authorization_endpoint")
             count = len(self._key_set(again=True).keys)
         except (Silent, NotTrusted) as error:
-            cause = getattr(error, "cause", "") or error.__cause__ or error.text
-            raise WrongSettings(f"{self._settings.oidc_issuer} does not answer as it should: {cause}") from None
+            raise WrongSettings(f"{self._settings.oidc_issuer} does not answer as it should: {error.cause}") from None
         return f"{self._settings.oidc_issuer}, {count} keys"
 
     def _client(self, back: str) -> OAuth2Client:
@@ -236,14 +244,14 @@ class Provider:
             scope=SCOPE,
             redirect_uri=back,
             code_challenge_method="S256",
-            **outbound.client(self._settings.inside, **self._further),
+            **outbound.client_options(self._settings.inside, **self._further),
         )
 
     def _get(self, address: str, **further: Any) -> dict[str, Any]:
         try:
             return outbound.get_json(address, self._settings.inside, **further, **self._further)
         except Refused as refused:
-            raise _silent(refused) from None
+            raise Silent(refused.cause) from None
 
     def _published(self, name: str) -> str:
         """An endpoint of the provider; what it publishes must name the very issuer that is set."""
@@ -252,11 +260,11 @@ class Provider:
                 issuer = self._settings.oidc_issuer
                 found = self._get(issuer.rstrip("/") + DISCOVERY)
                 if found.get("issuer") != issuer:
-                    raise _silent(Refused(f"it calls itself {str(found.get('issuer'))[:100]}"))
+                    raise Silent(f"it calls itself {str(found.get('issuer'))[:100]}")
                 self._known, self._known_at = found, clock.now()
             address = self._known.get(name)
         if not isinstance(address, str) or urlsplit(address).scheme not in {"https", "http"}:
-            raise _silent(Refused(f"it publishes no {name}"))
+            raise Silent(f"it publishes no {name}")
         return address
 
     def _key_set(self, *, again: bool = False) -> KeySet:
@@ -267,7 +275,7 @@ class Provider:
                 try:
                     self._keys = KeySet.import_key_set(self._get(address))  # type: ignore[arg-type]  # it checks itself
                 except (JoseError, ValueError, KeyError, TypeError) as error:
-                    raise _silent(Refused(f"its keys cannot be read: {type(error).__name__}")) from None
+                    raise Silent(f"its keys cannot be read: {type(error).__name__}") from None
                 self._keys_at = clock.now()
             return self._keys
 
@@ -308,13 +316,6 @@ class Provider:
         if more.get("sub") != claims["sub"]:
             raise NotTrusted("userinfo: sub")
         return more | claims
-
-
-def _silent(cause: Exception) -> Silent:
-    log.warning("sign_on.silent", cause=str(getattr(cause, "cause", "") or type(cause).__name__)[:200])
-    silent = Silent()
-    silent.__cause__ = Exception(str(getattr(cause, "cause", "") or type(cause).__name__))
-    return silent
 
 
 # --- whom it stands for here ---
