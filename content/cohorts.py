@@ -94,6 +94,14 @@ def findings(cohort: Members, uses: Uses, landmark: float = LANDMARK_DAYS) -> li
 _NONE = np.zeros(0, dtype=np.int64)
 
 
+def exposed_to(cohort: Members, uses: Uses, asset: int, landmark: float = LANDMARK_DAYS) -> tuple[Indices, Indices]:
+    """Of one text, the members exposed to it, and those whose deal had used it before they entered the stage."""
+    chosen = uses.asset == asset
+    own = Uses(uses.asset[chosen], uses.deal[chosen], uses.at[chosen])
+    exposed, before = _first_uses(cohort, own, landmark)
+    return exposed.get(asset, _NONE), before.get(asset, _NONE)
+
+
 def _first_uses(cohort: Members, uses: Uses, landmark: float) -> tuple[dict[int, Indices], dict[int, Indices]]:
     """By text, the members exposed to it, and those whose deal had used it before they entered."""
     firsts = _first_of_each(uses)

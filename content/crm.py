@@ -1,20 +1,21 @@
 """Import of deals, stage histories and use events from CSV: upserts by id, every refused row with its reason."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from content import spreadsheet, taxonomy
+from content import rejected, spreadsheet, taxonomy
 from content.deals import Deal, DealMember, DealStage, DealTag
-from content.importing import BATCH, Progress, Report
+from content.importing import Progress, Report
 from content.kinds import DealSource, Facet, Outcome, UseKind
 from content.mapping import ColumnMap
 from content.models import Asset, UseEvent, Version
@@ -28,7 +29,8 @@ from kb.errors import Invalid, KbError
 from kb.users import Outcome as Done
 from kb.users import User
 
-Put = Callable[[Session, Row], Done]
+BATCH = 500
+"""Rows of one transaction: refused ones stand aside, the others are written together."""
 MAX_ID_LENGTH = 120
 BREATH = 0.01
 """Seconds between two batches in which those who wait to write get their turn: SQLite has no queue for them."""
@@ -37,6 +39,17 @@ YEARS = range(1970, 2101)
 MAX_AMOUNT = Decimal(10) ** 15
 NDA_COLUMNS = ("nda_signed_on", "nda_until_on", "nda_reference")
 """The non-disclosure agreement with the customer; without the first column, what is on file stays."""
+
+
+class Desk(Protocol):
+    """Takes rows of one kind: all of a batch are looked up at once, each is checked before anything of it is changed."""
+
+    def prepare(self, session: Session, rows: Sequence[Row]) -> None: ...
+
+    def put(self, session: Session, row: Row) -> Done:
+        """Raises Invalid and changes nothing, or takes the row; what it takes is written at the latest by `finish`."""
+
+    def finish(self, session: Session) -> None: ...
 
 
 class CsvImport:
@@ -68,6 +81,7 @@ class CsvImport:
                 "loss_reason",
                 "members",
                 "pain_points",
+                "modified_at",
                 *NDA_COLUMNS,
             ]
         ),
@@ -93,6 +107,8 @@ class CsvImport:
         self._shift = shift
         self._columns = columns
         self._left_out = 0
+        self._outside = 0
+        self._strange: set[tuple[Facet, str]] = set()
         self.report = Report()
 
     def run(self, path: Path, progress: Progress = lambda _done: None) -> Report:
@@ -106,15 +122,99 @@ class CsvImport:
         for batch in _batches(rows):
             with self._database.writing() as session:
                 before = self._counted()
-                put = self._desk(session)
-                for number, row in batch:
-                    self._put(session, put, path, number, row)
+                asks = not rejected.is_empty(session, self._kind)
+                ready = [one for number, row in batch if (one := self._mapped(number, row)) is not None]
+                told = self._together(session, ready) if self._kind != "users" else None
+                for line in told if told is not None else self._one_by_one(session, ready):
+                    self._tell(session, path, name, line, asks=asks)
                 self._record(session, name, before)
             progress(self.report.total)
             time.sleep(BREATH)
         if self._left_out:
             self._warn(path, "left_out", f"{self._left_out} rows were left out, as the mapping says")
+        if self._outside:
+            told_of = "events lie before their deal was created or after it closed: they are kept and count towards no deal"
+            self._warn(path, "outside_deal", f"{self._outside} {told_of}")
+        for facet in sorted({facet for facet, _ in self._strange}):
+            words = sorted(word for one, word in self._strange if one is facet)
+            shown = ", ".join(words[:10]) + (f" and {len(words) - 10} more" if len(words) > 10 else "")
+            told_of = f"the vocabulary has no {facet.value.replace('_', ' ')} {shown[:300]}: kept with the deals as words"
+            self._warn(path, f"unknown_{facet.value}", told_of)
         return self.report
+
+    def _mapped(self, number: int, row: Row) -> "_Line | None":
+        """The row in our columns; None where the mapping leaves it out."""
+        try:
+            if any("\x00" in value for value in row.values()):
+                raise Invalid("The row holds a NUL character: save the file as CSV UTF-8.", code="broken_characters")
+            ours = row if self._columns is None else self._columns.apply(row)
+        except KbError as error:
+            return _Line(number, row, refusal=(error.code, error.text))
+        if ours is None:
+            self._left_out += 1
+            return None
+        return _Line(number, ours)
+
+    def _together(self, session: Session, lines: Sequence["_Line"]) -> "Sequence[_Line] | None":
+        """All rows of a batch in one go; None where the database refuses one of them, and nothing is kept."""
+        desk = self._desk(session)
+        try:
+            with session.begin_nested():
+                desk.prepare(session, [line.row for line in lines if line.refusal is None])
+                told = [self._taken(session, desk, line) for line in lines]
+                desk.finish(session)
+                session.flush()
+        except (IntegrityError, DataError):
+            session.expire_all()
+            return None
+        self._note(desk)
+        return told
+
+    def _one_by_one(self, session: Session, lines: Sequence["_Line"]) -> "Iterator[_Line]":
+        desk = self._desk(session)
+        for line in lines:
+            try:
+                with session.begin_nested():
+                    if line.refusal is None:
+                        desk.prepare(session, [line.row])
+                    done = self._taken(session, desk, line)
+                    desk.finish(session)
+                    session.flush()
+            except (IntegrityError, DataError):
+                desk = self._desk(session)
+                refusal = "the database does not take this row: another one changed it meanwhile, or a value is too long"
+                yield _Line(line.number, line.row, refusal=("conflict", refusal))
+            else:
+                yield done
+        self._note(desk)
+
+    def _note(self, desk: Desk) -> None:
+        """What is worth a warning once a run."""
+        if isinstance(desk, Usage):
+            self._outside += desk.outside
+        elif isinstance(desk, Deals):
+            self._strange |= desk.strange
+
+    @staticmethod
+    def _taken(session: Session, desk: Desk, line: "_Line") -> "_Line":
+        if line.refusal is not None:
+            return line
+        try:
+            return _Line(line.number, line.row, outcome=desk.put(session, line.row))
+        except KbError as error:
+            return _Line(line.number, line.row, refusal=(error.code, error.text))
+
+    def _tell(self, session: Session, path: str, name: str, line: "_Line", *, asks: bool) -> None:
+        """Count the row; a refused one is kept until it is corrected, and ends when a row of its name is taken."""
+        if line.outcome is not None:
+            self.report.count(line.outcome)
+            if asks:
+                rejected.accepted(session, self._kind, [line.row.get(rejected.KEYS[self._kind], "")[:120]])
+        elif line.refusal is not None:
+            code, message = line.refusal
+            self.report.failed.append(Failure(path, line.number, code, message))
+            if len(self.report.failed) <= rejected.MOST_OF_A_RUN:
+                rejected.keep(session, self._kind, name, line.number, line.row, code, message)
 
     def _counted(self) -> tuple[int, int, int]:
         return self.report.created, self.report.updated, len(self.report.failed)
@@ -127,30 +227,12 @@ class CsvImport:
             counts = {"created": created, "updated": updated, "failed": failed}
             audit.record(session, self._actor, f"import.{self._kind}", "import", name[:120], **counts, **told)
 
-    def _put(self, session: Session, put: Put, path: str, number: int, row: Row) -> None:
-        try:
-            if any("\x00" in value for value in row.values()):
-                raise Invalid("The row holds a NUL character: save the file as CSV UTF-8.", code="broken_characters")
-            ours = row if self._columns is None else self._columns.apply(row)
-            if ours is None:
-                self._left_out += 1
-                return
-            with session.begin_nested():
-                outcome = put(session, ours)
-        except KbError as error:
-            self.report.failed.append(Failure(path, number, error.code, error.text))
-        except (IntegrityError, DataError):
-            told = "the database does not take this row: another one changed it meanwhile, or a value is too long"
-            self.report.failed.append(Failure(path, number, "conflict", told))
-        else:
-            self.report.count(outcome)
-
-    def _desk(self, session: Session) -> Put:
+    def _desk(self, session: Session) -> Desk:
         if self._kind == "users":
-            return lambda s, row: users.put(s, self._actor, users.new_user(row))
+            return _People(self._actor)
         if self._kind == "deals":
-            return Deals(session, self._shift).put
-        return Stages(session, self._shift).put if self._kind == "stages" else Usage(session, self._shift).put
+            return Deals(session, self._shift)
+        return Stages(session, self._shift) if self._kind == "stages" else Usage(session, self._shift)
 
     def _rows(self, path: Path) -> Iterator[tuple[int, Row]]:
         try:
@@ -197,20 +279,57 @@ class CsvImport:
         self.report.warnings.append(Failure(path, None, code, message))
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row on its way: refused with code and message, or taken with what came of it."""
+
+    number: int
+    row: Row
+    refusal: tuple[str, str] | None = None
+    outcome: Done | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    actor: Actor
+
+    def prepare(self, session: Session, rows: Sequence[Row]) -> None:
+        """People are looked up one by one."""
+
+    def put(self, session: Session, row: Row) -> Done:
+        return users.put(session, self.actor, users.new_user(row))
+
+    def finish(self, session: Session) -> None:
+        """Nothing waits."""
+
+
 def put_deal(session: Session, actor: Actor, row: Row, stages: Iterable[tuple[str, str]]) -> Done:
     """One deal with its history in the caller's transaction, by the rules of the import; raises Invalid."""
     require(actor, Permission.IMPORT)
     outcome = Deals(session, lambda at: at).put(session, row)
+    session.flush()
     desk = Stages(session, lambda at: at)
     changed = [
         desk.put(session, {"deal_external_id": row["external_id"], "stage": stage, "entered_at": entered_at})
         for stage, entered_at in stages
     ]
+    session.flush()
     if outcome is Done.UNCHANGED and Done.CREATED in changed:
         outcome = Done.UPDATED
     if outcome is not Done.UNCHANGED:
         audit.record(session, actor, "deal.put", "deal", row["external_id"], outcome=outcome.value)
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _DealRow:
+    """All that one row says of a deal, checked."""
+
+    fields: Mapping[str, object]
+    members: frozenset[int]
+    tags: frozenset[int]
+    stage_id: int | None
+    modified_at: datetime | None
 
 
 class Deals:
@@ -220,52 +339,97 @@ class Deals:
         self._vocabulary = taxonomy.load(session)
         self._users = _user_ids(session)
         self._shift = shift
+        self._known: dict[str, Deal | None] = {}
+        self._tags: dict[tuple[Facet, str], int | None] = {}
+        self.strange: set[tuple[Facet, str]] = set()
+        """Words that no vocabulary has: they stay with the deal as words."""
+
+    def prepare(self, session: Session, rows: Sequence[Row]) -> None:
+        wanted = {row.get("external_id", "").strip() for row in rows}
+        self._known = dict.fromkeys(wanted)
+        self._known |= {
+            deal.external_id: deal
+            for deal in session.scalars(
+                select(Deal)
+                .where(Deal.external_id.in_(wanted))
+                .options(selectinload(Deal.members), selectinload(Deal.stages), selectinload(Deal.tags))
+            )
+        }
 
     def put(self, session: Session, row: Row) -> Done:
         external_id = _needed(row, "external_id")
         if len(external_id) > MAX_ID_LENGTH:
             raise Invalid(f"external_id has more than {MAX_ID_LENGTH} characters.", code="external_id")
-        deal = session.scalar(
-            select(Deal)
-            .where(Deal.external_id == external_id)
-            .options(selectinload(Deal.members), selectinload(Deal.stages), selectinload(Deal.tags))
-        )
-        outcome = Done.UPDATED
+        told = self._read(row)
+        if external_id not in self._known:
+            self.prepare(session, [row])
+        deal = self._known[external_id]
+        if deal is not None and deal.modified_at and told.modified_at and told.modified_at < deal.modified_at:
+            return Done.UNCHANGED
         if deal is None:
-            deal, outcome = Deal(external_id=external_id, members=[], stages=[], tags=[]), Done.CREATED
+            deal = Deal(external_id=external_id, members=[], stages=[], tags=[])
+            self._fill(deal, told)
             session.add(deal)
-        before = None if outcome is Done.CREATED else _deal_state(deal)
-        self._fill(deal, row)
-        session.flush()
-        return outcome if before != _deal_state(deal) else Done.UNCHANGED
+            self._known[external_id] = deal
+            return Done.CREATED
+        before = _deal_state(deal)
+        self._fill(deal, told)
+        return Done.UPDATED if before != _deal_state(deal) else Done.UNCHANGED
 
-    def _fill(self, deal: Deal, row: Row) -> None:
-        deal.account = _needed(row, "account")[:200]
-        deal.created_at = self._shift(moment(row, "created_at"))
-        deal.closed_at = self._shift(moment(row, "closed_at")) if row.get("closed_at") else None
-        deal.outcome = _choice(row, "outcome", Outcome, Outcome.OPEN)
-        if (deal.closed_at is None) != (deal.outcome == Outcome.OPEN.value):
+    def finish(self, session: Session) -> None:
+        """Rows stand in the session."""
+
+    def _read(self, row: Row) -> _DealRow:
+        created_at = self._shift(moment(row, "created_at"))
+        closed_at = self._shift(moment(row, "closed_at")) if row.get("closed_at") else None
+        outcome = _choice(row, "outcome", Outcome, Outcome.OPEN)
+        if (closed_at is None) != (outcome == Outcome.OPEN.value):
             raise Invalid("A closed deal needs both outcome and closed_at, an open one neither.", code="outcome")
-        if deal.closed_at is not None and deal.closed_at < deal.created_at:
+        if closed_at is not None and closed_at < created_at:
             raise Invalid("closed_at lies before created_at.", code="closed_at")
-        deal.segment, deal.loss_reason = row.get("segment", "")[:80], row.get("loss_reason", "")[:300]
-        deal.amount, deal.currency = _amount(row), _currency(row)
-        deal.owner_id = self._user(row["owner_email"]) if row.get("owner_email") else None
-        if NDA_COLUMNS[0] in row:
-            deal.nda_signed_on, deal.nda_until_on, deal.nda_reference = _nda(row)
-        members = {self._user(email) for email in _split(row.get("members", ""))}
-        _keep(deal.members, "user_id", members, lambda user_id: DealMember(user_id=user_id))
-        tags = {
-            self._tag(facet, word) for column, facet in _TAG_COLUMNS.items() for word in _split(row.get(column, ""))
+        fields: dict[str, object] = {
+            "account": _needed(row, "account")[:200],
+            "created_at": created_at,
+            "closed_at": closed_at,
+            "outcome": outcome,
+            "segment": row.get("segment", "")[:80],
+            "loss_reason": row.get("loss_reason", "")[:300],
+            "amount": _amount(row),
+            "currency": _currency(row),
+            "owner_id": _user_id(self._users, row["owner_email"]) if row.get("owner_email") else None,
         }
-        _keep(deal.tags, "tag_id", tags, lambda tag_id: DealTag(tag_id=tag_id))
-        self._assume_stage(deal, row)
+        if NDA_COLUMNS[0] in row:
+            fields |= dict(zip(NDA_COLUMNS, _nda(row), strict=True))
+        modified_at = self._shift(moment(row, "modified_at")) if row.get("modified_at") else None
+        if modified_at is not None:
+            fields["modified_at"] = modified_at
+        members = frozenset(_user_id(self._users, email) for email in _split(row.get("members", "")))
+        tags, strange = set(), []
+        for column, facet in _TAG_COLUMNS.items():
+            for word in _split(row.get(column, "")):
+                tag_id = self._tag(facet, word)
+                if tag_id is None:
+                    strange.append((facet, word))
+                else:
+                    tags.add(tag_id)
+        self.strange.update(strange)
+        fields["industry_word"] = next((word[:120] for facet, word in strange if facet is Facet.INDUSTRY), None)
+        others = "; ".join(f"{facet.value}: {word}" for facet, word in strange if facet is not Facet.INDUSTRY)
+        fields["other_words"] = others[:500] or None
+        stage_id = self._stage(row["stage"]) if row.get("stage") else None
+        return _DealRow(fields, members, frozenset(tags), stage_id, modified_at)
 
-    def _assume_stage(self, deal: Deal, row: Row) -> None:
+    def _fill(self, deal: Deal, told: _DealRow) -> None:
+        for name, value in told.fields.items():
+            if getattr(deal, name) != value:
+                setattr(deal, name, value)
+        _keep(deal.members, "user_id", set(told.members), lambda user_id: DealMember(user_id=user_id))
+        _keep(deal.tags, "tag_id", set(told.tags), lambda tag_id: DealTag(tag_id=tag_id))
+        if told.stage_id is not None:
+            self._assume_stage(deal, told.stage_id)
+
+    def _assume_stage(self, deal: Deal, stage_id: int) -> None:
         """The CRM says where the deal stands, not since when: kept as assumed, from creation or from now."""
-        if not row.get("stage"):
-            return
-        stage_id = self._tag(Facet.STAGE, row["stage"])
         latest = max(deal.stages, key=lambda entry: (entry.entered_at, entry.id or 0), default=None)
         if latest is None:
             deal.stages.append(DealStage(stage_id=stage_id, entered_at=deal.created_at, is_assumed=True))
@@ -274,17 +438,17 @@ class Deals:
                 DealStage(stage_id=stage_id, entered_at=max(clock.now(), latest.entered_at), is_assumed=True)
             )
 
-    def _user(self, email: str) -> int:
-        return _user_id(self._users, email)
+    def _stage(self, word: str) -> int:
+        stage_id = self._tag(Facet.STAGE, word)
+        if stage_id is None:
+            raise Invalid(f"There is no stage {word[:60]!r}: add it to the vocabulary first.", code="unknown_stage")
+        return stage_id
 
-    def _tag(self, facet: Facet, word: str) -> int:
-        label = self._vocabulary.find(facet.value, word)
-        if label is None:
-            raise Invalid(
-                f"There is no {facet.value.replace('_', ' ')} {word[:60]!r}: add it to the vocabulary first.",
-                code=f"unknown_{facet.value}",
-            )
-        return label.id
+    def _tag(self, facet: Facet, word: str) -> int | None:
+        if (facet, word) not in self._tags:
+            label = self._vocabulary.find(facet.value, word)
+            self._tags[facet, word] = None if label is None else label.id
+        return self._tags[facet, word]
 
 
 class Stages:
@@ -293,126 +457,187 @@ class Stages:
     def __init__(self, session: Session, shift: Callable[[datetime], datetime]) -> None:
         self._vocabulary = taxonomy.load(session)
         self._shift = shift
+        self._known: dict[str, Deal | None] = {}
+        self._labels: dict[str, int] = {}
+
+    def prepare(self, session: Session, rows: Sequence[Row]) -> None:
+        wanted = {row.get("deal_external_id", "").strip() for row in rows}
+        self._known = dict.fromkeys(wanted)
+        found = select(Deal).where(Deal.external_id.in_(wanted)).options(selectinload(Deal.stages))
+        self._known |= {deal.external_id: deal for deal in session.scalars(found)}
 
     def put(self, session: Session, row: Row) -> Done:
-        deal = session.scalar(
-            select(Deal).where(Deal.external_id == _needed(row, "deal_external_id")).options(selectinload(Deal.stages))
-        )
+        external_id = _needed(row, "deal_external_id")
+        if external_id not in self._known:
+            self.prepare(session, [row])
+        deal = self._known[external_id]
         if deal is None:
-            raise Invalid(
-                f"There is no deal {row['deal_external_id'][:80]!r}: import deals first.", code="unknown_deal"
-            )
-        label = self._vocabulary.find(Facet.STAGE.value, _needed(row, "stage"))
-        if label is None:
-            raise Invalid(
-                f"There is no stage {row['stage'][:60]!r}: it unlocks nothing and was not kept.", code="unknown_stage"
-            )
+            raise Invalid(f"There is no deal {external_id[:80]!r}: import deals first.", code="unknown_deal")
+        stage_id = self._stage(_needed(row, "stage"))
         entered_at = self._shift(moment(row, "entered_at"))
-        if any(not e.is_assumed and e.stage_id == label.id and e.entered_at == entered_at for e in deal.stages):
+        same = [e for e in deal.stages if e.stage_id == stage_id and e.entered_at == entered_at]
+        if any(not e.is_assumed for e in same):
             return Done.UNCHANGED
-        for entry in [
-            e for e in deal.stages if e.is_assumed and (e.stage_id == label.id or e.entered_at == deal.created_at)
-        ]:
-            deal.stages.remove(entry)
-        session.flush()
-        deal.stages.append(DealStage(stage_id=label.id, entered_at=entered_at))
-        session.flush()
+        for entry in list(deal.stages):
+            if entry.is_assumed and entry not in same and (entry.stage_id == stage_id or entry.entered_at == deal.created_at):
+                deal.stages.remove(entry)
+        if same:
+            same[0].is_assumed = False
+        else:
+            deal.stages.append(DealStage(stage_id=stage_id, entered_at=entered_at))
         return Done.CREATED
+
+    def finish(self, session: Session) -> None:
+        """Rows stand in the session."""
+
+    def _stage(self, word: str) -> int:
+        if word not in self._labels:
+            label = self._vocabulary.find(Facet.STAGE.value, word)
+            if label is None:
+                raise Invalid(
+                    f"There is no stage {word[:60]!r}: it unlocks nothing and was not kept.", code="unknown_stage"
+                )
+            self._labels[word] = label.id
+        return self._labels[word]
+
+
+@dataclass(frozen=True, slots=True)
+class _DealSpan:
+    id: int
+    created_at: datetime
+    closed_at: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        return self.created_at <= at and (self.closed_at is None or at <= self.closed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What of an asset an event needs: when readers had which version, and how far a deal must be."""
+
+    id: int
+    unlocks_from: int | None
+    published: Sequence[tuple[datetime, int]]
+
+    def version_at(self, at: datetime) -> int | None:
+        """The version readers had at that moment, else the first one."""
+        before = [version_id for published_at, version_id in self.published if published_at <= at]
+        return before[-1] if before else self.published[0][1] if self.published else None
+
+
+@dataclass(slots=True)
+class _Stored:
+    """What a batch of events refers to."""
+
+    events: set[str] = field(default_factory=set)
+    deals: dict[str, _DealSpan] = field(default_factory=dict)
+    stages: dict[int, list[tuple[datetime, int, int]]] = field(default_factory=dict)
 
 
 class Usage:
-    """Takes use events once each, by their id."""
+    """Takes use events once each, by their id; one outside the life of its deal is kept, and counts while it lies in it."""
 
     def __init__(self, session: Session, shift: Callable[[datetime], datetime]) -> None:
         self._users = _user_ids(session)
         self._shift = shift
-        self._assets: dict[str, Asset | None] = {}
-        self._deals: dict[str, Deal | None] = {}
-        self._published: dict[int, list[tuple[datetime, int]]] = {}
+        self._assets: dict[str, _Text | None] = {}
+        self._stored = _Stored()
+        self._new: list[dict[str, object]] = []
+        self.outside = 0
+
+    def prepare(self, session: Session, rows: Sequence[Row]) -> None:
+        ids = {row.get("event_id", "") for row in rows}
+        deals = {row.get("deal_external_id", "") for row in rows} - {""}
+        spans = session.execute(
+            select(Deal.external_id, Deal.id, Deal.created_at, Deal.closed_at).where(Deal.external_id.in_(deals))
+        )
+        self._stored = _Stored(
+            set(session.scalars(select(UseEvent.event_id).where(UseEvent.event_id.in_(ids)))),
+            {row.external_id: _DealSpan(row.id, row.created_at, row.closed_at) for row in spans},
+        )
+        for external_id in {row.get("asset_external_id", "").strip() for row in rows} - self._assets.keys():
+            self._assets[external_id] = _text(session, external_id)
 
     def put(self, session: Session, row: Row) -> Done:
         event_id = _needed(row, "event_id")
         if len(event_id) > 80:
             raise Invalid("event_id has more than 80 characters.", code="event_id")
-        if session.scalar(select(UseEvent.id).where(UseEvent.event_id == event_id)) is not None:
+        if event_id in self._stored.events:
             return Done.UNCHANGED
         at = self._shift(moment(row, "at"))
-        asset = self._asset(session, _needed(row, "asset_external_id"))
+        asset = self._assets.get(_needed(row, "asset_external_id"))
         if asset is None:
             raise Invalid(
                 f"There is no asset {row['asset_external_id'][:80]!r}: import assets first.", code="unknown_asset"
             )
-        deal = self._deal(session, row, at)
+        deal = self._deal(row)
         source = _choice(row, "deal_source", DealSource, DealSource.CHOSEN if deal else DealSource.NONE)
         if (deal is None) != (source == DealSource.NONE.value):
             raise Invalid("deal_source must be `none` exactly where no deal is given.", code="deal_source")
-        session.add(
-            UseEvent(
-                event_id=event_id,
-                asset_id=asset.id,
-                version_id=self._version_at(session, asset, at),
-                user_id=_user_id(self._users, _needed(row, "user_email")),
-                kind=_choice(row, "kind", UseKind, None),
-                deal_id=deal.id if deal else None,
-                deal_source=source,
-                surface=row.get("surface", "")[:40] or "import",
-                at=at,
-                was_unlocked=_was_unlocked(session, asset, deal, at),
-            )
+        user_id = _user_id(self._users, _needed(row, "user_email"))
+        kind = _choice(row, "kind", UseKind, None)
+        self._new.append(
+            {
+                "event_id": event_id,
+                "asset_id": asset.id,
+                "version_id": asset.version_at(at),
+                "user_id": user_id,
+                "kind": kind,
+                "deal_id": deal.id if deal else None,
+                "deal_source": source,
+                "surface": row.get("surface", "")[:40] or "import",
+                "at": at,
+                "was_unlocked": self._was_unlocked(session, asset, deal, at),
+            }
         )
-        session.flush()
+        self.outside += deal is not None and not deal.holds(at)
+        self._stored.events.add(event_id)
         return Done.CREATED
 
-    def _deal(self, session: Session, row: Row, at: datetime) -> Deal | None:
-        if not row.get("deal_external_id"):
+    def finish(self, session: Session) -> None:
+        if self._new:
+            session.execute(insert(UseEvent), self._new)
+            self._new = []
+
+    def _deal(self, row: Row) -> _DealSpan | None:
+        external_id = row.get("deal_external_id", "")
+        if not external_id:
             return None
-        external_id = row["deal_external_id"]
-        if external_id not in self._deals:
-            self._deals[external_id] = session.scalar(select(Deal).where(Deal.external_id == external_id))
-        deal = self._deals[external_id]
-        if deal is None:
+        if external_id not in self._stored.deals:
             raise Invalid(f"There is no deal {external_id[:80]!r}: import deals first.", code="unknown_deal")
-        if at < deal.created_at or (deal.closed_at is not None and at > deal.closed_at):
-            raise Invalid(
-                "The event lies before the deal was created or after it closed: nothing counts towards it then.",
-                code="outside_deal",
-            )
-        return deal
+        return self._stored.deals[external_id]
 
-    def _asset(self, session: Session, external_id: str) -> Asset | None:
-        if external_id not in self._assets:
-            self._assets[external_id] = session.scalar(select(Asset).where(Asset.external_id == external_id))
-        return self._assets[external_id]
-
-    def _version_at(self, session: Session, asset: Asset, at: datetime) -> int | None:
-        """The version readers had at that moment, else the first one."""
-        if asset.id not in self._published:
+    def _was_unlocked(self, session: Session, asset: _Text, deal: _DealSpan | None, at: datetime) -> bool:
+        """Whether the deal had reached the asset's unlock stage by that moment."""
+        if asset.unlocks_from is None:
+            return True
+        if deal is None or not deal.holds(at):
+            return False
+        if deal.id not in self._stored.stages:
             rows = session.execute(
-                select(Version.published_at, Version.id)
-                .where(Version.asset_id == asset.id, Version.published_at.is_not(None))
-                .order_by(Version.published_at)
+                select(DealStage.entered_at, DealStage.id, Tag.position)
+                .join(Tag, Tag.id == DealStage.stage_id)
+                .where(DealStage.deal_id == deal.id)
             )
-            self._published[asset.id] = [(since, version_id) for since, version_id in rows if since is not None]
-        known = self._published[asset.id]
-        before = [version_id for published_at, version_id in known if published_at <= at]
-        return before[-1] if before else known[0][1] if known else None
+            self._stored.stages[deal.id] = sorted((row[0], row[1], row[2]) for row in rows)
+        before = [position for entered_at, _, position in self._stored.stages[deal.id] if entered_at <= at]
+        return bool(before) and before[-1] >= asset.unlocks_from
 
 
-def _was_unlocked(session: Session, asset: Asset, deal: Deal | None, at: datetime) -> bool:
-    """Whether the deal had reached the asset's unlock stage by that moment."""
-    if asset.unlock_stage_id is None:
-        return True
-    if deal is None:
-        return False
-    needed = session.scalars(select(Tag.position).where(Tag.id == asset.unlock_stage_id)).one()
-    then = session.scalar(
-        select(Tag.position)
-        .join(DealStage, DealStage.stage_id == Tag.id)
-        .where(DealStage.deal_id == deal.id, DealStage.entered_at <= at)
-        .order_by(DealStage.entered_at.desc(), DealStage.id.desc())
-        .limit(1)
+def _text(session: Session, external_id: str) -> _Text | None:
+    row = session.execute(
+        select(Asset.id, Tag.position)
+        .outerjoin(Tag, Tag.id == Asset.unlock_stage_id)
+        .where(Asset.external_id == external_id)
+    ).first()
+    if row is None:
+        return None
+    published = session.execute(
+        select(Version.published_at, Version.id)
+        .where(Version.asset_id == row.id, Version.published_at.is_not(None))
+        .order_by(Version.published_at)
     )
-    return then is not None and then >= needed
+    return _Text(row.id, row.position, [(since, version_id) for since, version_id in published if since is not None])
 
 
 _OTHER_NAMES = frozenset({"roles", "parties", "team"})
@@ -523,6 +748,7 @@ def _deal_state(deal: Deal) -> tuple[object, ...]:
         deal.currency,
         deal.outcome,
         deal.loss_reason,
+        (deal.industry_word, deal.other_words, deal.modified_at),
         deal.created_at,
         deal.closed_at,
         (deal.nda_signed_on, deal.nda_until_on, deal.nda_reference),
@@ -536,7 +762,7 @@ def _batches(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]
     batch: list[tuple[int, Row]] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == BATCH * 2:
+        if len(batch) == BATCH:
             yield batch
             batch = []
     if batch:

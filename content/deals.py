@@ -17,12 +17,23 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     case,
+    event,
     func,
+    insert,
     or_,
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship, selectinload
+from sqlalchemy.orm import (
+    Mapped,
+    ORMExecuteState,
+    Session,
+    UOWTransaction,
+    aliased,
+    mapped_column,
+    relationship,
+    selectinload,
+)
 
 from content.kinds import Facet, Outcome
 from content.taxonomy import AFTER_SALE, Label, Tag, Vocabulary
@@ -51,6 +62,11 @@ class Deal(Base):
     loss_reason: Mapped[str] = mapped_column(String(300), default="")
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    modified_at: Mapped[datetime | None]
+    """When the CRM changed it last, where it says so: what is older than that does not overwrite it."""
+    industry_word: Mapped[str | None] = mapped_column(String(120))
+    other_words: Mapped[str | None] = mapped_column(String(500))
+    """What the CRM says of industry, competitor and pain points in words that no vocabulary has."""
     nda_signed_on: Mapped[date | None] = mapped_column(Date)
     nda_until_on: Mapped[date | None] = mapped_column(Date)
     nda_reference: Mapped[str | None] = mapped_column(String(120))
@@ -115,6 +131,47 @@ class DealTag(Base):
 
     deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), primary_key=True)
     tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"), primary_key=True)
+
+
+class DealChange(Base):
+    """The change log: what of a deal, its stages or its tags changed, one row for each transaction's flush.
+
+    The deal's number stands without a key, so that the log outlives what it speaks of.
+    """
+
+    __tablename__ = "deal_change"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deal_id: Mapped[int]
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+def keep_change_log() -> None:
+    """Listen on every session of this process; safe to call again."""
+    if not event.contains(Session, "after_flush", _log_changes):
+        event.listen(Session, "after_flush", _log_changes)
+        event.listen(Session, "do_orm_execute", _refuse_bulk_writes)
+
+
+class UnseenByFigures(RuntimeError):
+    """A bulk statement would change deals behind the change log's back."""
+
+
+_LOGGED = (Deal, DealStage, DealTag)
+
+
+def _refuse_bulk_writes(state: ORMExecuteState) -> None:
+    if (state.is_update or state.is_delete or state.is_insert) and state.bind_mapper is not None:
+        if state.bind_mapper.class_ in _LOGGED:
+            raise UnseenByFigures(f"change {state.bind_mapper.class_.__name__} through its objects")
+
+
+def _log_changes(session: Session, _context: UOWTransaction) -> None:
+    rows = (*session.new, *session.dirty, *session.deleted)
+    touched = {row.id if isinstance(row, Deal) else row.deal_id for row in rows if isinstance(row, _LOGGED)}
+    if touched:
+        now = clock.now()
+        values = [{"deal_id": deal_id, "at": now} for deal_id in sorted(touched)]
+        session.connection().execute(insert(DealChange), values)
 
 
 _stage, _last = aliased(Tag), aliased(Tag)

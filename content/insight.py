@@ -1,4 +1,4 @@
-"""What the deals of the CRM say of the library: read from events, histories and outcomes as they stand, kept nowhere.
+"""What the deals of the CRM say of the library: figures of texts for those who may see or edit them.
 
 Nothing is counted towards a deal before it was created or after it closed; what was only inferred exposes nothing. The
 figures depend on what is there, not on the order in which it came.
@@ -6,29 +6,22 @@ figures depend on what is there, not on the order in which it came.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-import numpy as np
-from sqlalchemy import ColumnElement, Float, Select, case, cast, distinct, extract, false, func, or_, select
+from sqlalchemy import false, or_, select
 from sqlalchemy.orm import Session
 
-from content import cohorts, reading
-from content.cohorts import Finding, Members, Uses
-from content.deals import Deal, DealStage, DealTag
-from content.kinds import DealSource, Facet, Outcome, UseKind
+from content import cohorts, ledger, reading, tallies
+from content.cohorts import Finding
 from content.lift import Interval, wilson
-from content.models import Asset, UseEvent, Version
-from content.taxonomy import Tag
-from content.visibility import USES, editable_by, names_it
-from kb import clock
+from content.models import Asset, Version
+from content.tallies import NOTHING, Period, Tally, counts
+from content.visibility import editable_by, names_it
 from kb.access import Actor, Permission, require
-from kb.db import is_postgresql
 from kb.errors import NotFound
 
 LEAST_SHOWN = 5
 """Below so many deals, figures that others see are left out: they would tell of single ones."""
-EXPOSING = (DealSource.CHOSEN.value, DealSource.EMBEDDED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ def lift(session: Session, actor: Actor, reference: str = "") -> Sequence[LiftLi
     """
     require(actor, Permission.SEARCH)
     shown = _shown(session, actor, reference)
-    found = {one.asset: one for one in cohorts.findings(_members(session), _uses(session)) if one.asset in shown}
+    found = {asset: one for asset, one in tallies.findings(ledger.of(session)).items() if asset in shown}
     for asset_id in shown if reference else ():
         found.setdefault(asset_id, Finding(asset_id, 0, 0, 0, None, None, None, 2 * cohorts.LEAST, None))
     lines = [_line(shown[one.asset], one, whole=not actor.is_user) for one in found.values()]
@@ -110,74 +103,31 @@ def usage(session: Session, actor: Actor, reference: str = "", days: int = 0) ->
     """Lines of the texts that this actor may see or edit, most used first; of the last `days`, 0 for all time."""
     require(actor, Permission.SEARCH)
     shown = _shown(session, actor, reference)
-    since = () if not days else (UseEvent.at > clock.now() - timedelta(days=days),)
-    counts = {
-        row.asset_id: row
-        for row in session.execute(
-            select(
-                UseEvent.asset_id,
-                _count_of(UseKind.VIEW.value).label("views"),
-                _count_of(*USES).label("uses"),
-                _count_of(UseKind.HELPFUL.value).label("helpful"),
-                _count_of(UseKind.NOT_HELPFUL.value).label("not_helpful"),
-                func.count(distinct(case((UseEvent.kind.in_(USES), UseEvent.user_id)))).label("people"),
-            )
-            .where(*since)
-            .group_by(UseEvent.asset_id)
-        )
-    }
-    deals = {row.asset_id: row for row in session.execute(_touched(since))}
+    counted = counts(tallies.of(ledger.of(session)), Period.of(days))
     lines = [
-        _usage_line(shown[asset_id], counts.get(asset_id), deals.get(asset_id), whole=not actor.is_user)
+        _usage_line(shown[asset_id], counted.get(asset_id, NOTHING), whole=not actor.is_user)
         for asset_id in shown
-        if reference or asset_id in counts
+        if reference or asset_id in counted
     ]
     return sorted(lines, key=lambda line: (-line.uses, -line.views, line.title, line.asset_id))
 
 
-def _count_of(*kinds: str) -> ColumnElement[int]:
-    return func.count().filter(UseEvent.kind.in_(kinds))
-
-
-def _touched(since: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """By asset, the deals that used it while they were open, those that are closed now, and those won."""
-    each = (
-        select(UseEvent.asset_id, Deal.id, Deal.closed_at, Deal.outcome)
-        .join(Deal, Deal.id == UseEvent.deal_id)
-        .where(
-            UseEvent.kind.in_(USES),
-            UseEvent.at >= Deal.created_at,
-            or_(Deal.closed_at.is_(None), UseEvent.at <= Deal.closed_at),
-            *since,
-        )
-        .distinct()
-        .subquery()
-    )
-    return select(
-        each.c.asset_id,
-        func.count().label("deals"),
-        func.count(each.c.closed_at).label("closed"),
-        func.count().filter(each.c.outcome == Outcome.WON.value).label("won"),
-    ).group_by(each.c.asset_id)
-
-
-def _usage_line(row: Any, counted: Any, touched: Any, *, whole: bool) -> UsageLine:
-    closed, won = (touched.closed, touched.won) if touched else (0, 0)
-    tells = whole or closed >= LEAST_SHOWN
+def _usage_line(row: Any, tally: Tally, *, whole: bool) -> UsageLine:
+    tells = whole or tally.closed >= LEAST_SHOWN
     return UsageLine(
         row.public_id,
         row.external_id,
         row.title,
-        counted.views if counted else 0,
-        counted.uses if counted else 0,
-        counted.people if counted else 0,
-        touched.deals if touched else 0,
-        counted.helpful if counted else 0,
-        counted.not_helpful if counted else 0,
-        closed,
-        won if tells else None,
-        won / closed if tells and closed else None,
-        wilson(won, closed) if tells else None,
+        tally.views,
+        tally.uses,
+        tally.people,
+        tally.deals,
+        tally.helpful,
+        tally.not_helpful,
+        tally.closed,
+        tally.won if tells else None,
+        tally.won / tally.closed if tells and tally.closed else None,
+        wilson(tally.won, tally.closed) if tells else None,
     )
 
 
@@ -237,75 +187,3 @@ def _shown(session: Session, actor: Actor, reference: str) -> dict[int, Any]:
     return shown
 
 
-def _days(session: Session, moment: Any) -> ColumnElement[Any]:
-    """A moment as days, in the database: a million rows cost more to read as dates than to fetch."""
-    if is_postgresql(session):
-        return cast(extract("epoch", moment), Float) / 86_400
-    return cast(func.julianday(moment), Float)
-
-
-def _members(session: Session) -> Members:
-    """Entries into stages, the first of each deal and stage, whose moment the CRM knows."""
-    industry = (
-        select(DealTag.deal_id, func.min(DealTag.tag_id).label("tag_id"))
-        .join(Tag, Tag.id == DealTag.tag_id)
-        .where(Tag.facet == Facet.INDUSTRY.value)
-        .group_by(DealTag.deal_id)
-        .subquery()
-    )
-    first = (
-        select(DealStage.deal_id, DealStage.stage_id, func.min(DealStage.entered_at).label("entered_at"))
-        .where(DealStage.is_assumed.is_(False))
-        .group_by(DealStage.deal_id, DealStage.stage_id)
-        .subquery()
-    )
-    rows = _fetched(
-        session,
-        select(
-            first.c.deal_id,
-            first.c.stage_id,
-            _days(session, first.c.entered_at),
-            _days(session, Deal.closed_at),
-            Deal.outcome,
-            Deal.segment,
-            func.coalesce(industry.c.tag_id, 0),
-            func.coalesce(Deal.owner_id, 0),
-        )
-        .join(Deal, Deal.id == first.c.deal_id)
-        .outerjoin(industry, industry.c.deal_id == Deal.id)
-        .where(Deal.closed_at.is_not(None)),
-    )
-    if not rows:
-        none = np.zeros(0, dtype=np.int64)
-        return Members(none, none, np.zeros(0), np.zeros(0, dtype=bool))
-    deal, stage, entered, closed, outcome, segment, tag, owner = zip(*rows, strict=True)
-    parts = [np.unique(np.array(column), return_inverse=True)[1] for column in (stage, segment, tag, owner)]
-    stratum = np.unique(np.stack(parts), axis=1, return_inverse=True)[1].reshape(-1)
-    return cohorts.members(
-        np.array(deal, dtype=np.int64),
-        stratum,
-        np.array(entered, dtype=np.float64),
-        np.array(closed, dtype=np.float64),
-        np.array(outcome) == Outcome.WON.value,
-    )
-
-
-def _uses(session: Session) -> Uses:
-    rows = _fetched(
-        session,
-        select(UseEvent.asset_id, UseEvent.deal_id, _days(session, UseEvent.at))
-        .join(Deal, Deal.id == UseEvent.deal_id)
-        .where(
-            UseEvent.kind.in_(USES),
-            UseEvent.deal_source.in_(EXPOSING),
-            UseEvent.at >= Deal.created_at,
-            Deal.closed_at.is_not(None),
-            UseEvent.at <= Deal.closed_at,
-        ),
-    )
-    asset, deal, at = zip(*rows, strict=True) if rows else ((), (), ())
-    return Uses(np.array(asset, dtype=np.int64), np.array(deal, dtype=np.int64), np.array(at, dtype=np.float64))
-
-
-def _fetched(session: Session, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:
-    return session.connection().execute(statement).fetchall()

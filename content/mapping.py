@@ -20,7 +20,7 @@ from kb.errors import Invalid, KbError
 
 FOLDER: Final = Path(__file__).parent / "mappings"
 """Mappings that come along; a name without a folder is looked up here too."""
-TIMES: Final = frozenset({"created_at", "closed_at", "entered_at", "at"})
+TIMES: Final = frozenset({"created_at", "closed_at", "entered_at", "at", "modified_at"})
 MAX_BYTES: Final = 1_000_000
 TOP_KEYS: Final = frozenset({"kind", "about", "encoding", "delimiter", "time_zone", "date_formats", "columns", "skip"})
 COLUMN_KEYS: Final = frozenset(

@@ -423,6 +423,21 @@ class UseEvent(Base):
     was_unlocked: Mapped[bool] = mapped_column(default=False)
 
 
+class DealNote(Base):
+    """What a person keeps of a text on a deal: budget, names, what to leave out. For the deal's members alone."""
+
+    __tablename__ = "deal_note"
+    __table_args__ = (UniqueConstraint("deal_id", "asset_id", "author_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deal.id", ondelete="CASCADE"), index=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("asset.id", ondelete="CASCADE"))
+    author_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"))
+    text: Mapped[str] = mapped_column(Text)
+    written_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class ShareLink(Base):
     """A secret address under which a customer reads one version; dead as soon as its sender may not send it any more."""
 

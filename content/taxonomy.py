@@ -160,6 +160,23 @@ def put(
     return True
 
 
+STAGES: Mapping[str, tuple[str, str]] = {
+    "awareness": ("Awareness", "初步接触"),
+    "discovery": ("Discovery", "需求确认"),
+    "solution": ("Solution", "方案报价"),
+    "negotiation": ("Negotiation", "深度洽谈"),
+    AFTER_SALE: ("After-sale", "成交售后"),
+}
+"""With these an empty installation begins; administrators change them as they like."""
+
+
+def begin(session: Session, actor: Actor) -> None:
+    """Give an installation that has no stages the usual ones."""
+    if session.scalar(select(Tag.id).where(Tag.facet == Facet.STAGE.value).limit(1)) is None:
+        for place, (key, (en, zh)) in enumerate(STAGES.items(), start=1):
+            put(session, actor, Facet.STAGE, key, en, zh, position=place)
+
+
 def require_keeper(actor: Actor, facet: Facet) -> None:
     """Marketers keep the vocabularies; the stages, which open and lock, are kept by administrators."""
     require(actor, Permission.ADMINISTER if facet is Facet.STAGE else Permission.CURATE)

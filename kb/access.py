@@ -45,6 +45,7 @@ class Permission(StrEnum):
     CURATE = "curate"  # vocabularies, without the stages
     REVIEW = "review"  # verdicts for one's own parties
     PROVE = "prove"  # registers of evidence and of customers' consent
+    MEASURE = "measure"  # figures of whole teams and of the library
     IMPORT = "import"  # bring content, people and deals in
     ADMINISTER = "administer"  # people, vocabularies, parts page
     METRICS = "metrics"
@@ -54,16 +55,17 @@ _EVERYBODY = frozenset({Permission.SEARCH, Permission.USE, Permission.ACCOUNT})
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.REP: _EVERYBODY,
-    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE},
+    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE, Permission.MEASURE},
     Role.REVIEWER: _EVERYBODY | {Permission.EDIT, Permission.PROVE, Permission.REVIEW},
-    Role.MANAGER: _EVERYBODY,
-    Role.COORDINATOR: _EVERYBODY | {Permission.EDIT},
+    Role.MANAGER: _EVERYBODY | {Permission.MEASURE},
+    Role.COORDINATOR: _EVERYBODY | {Permission.EDIT, Permission.MEASURE},
     Role.ADMIN: _EVERYBODY
     | {
         Permission.EDIT,
         Permission.PUBLISH,
         Permission.CURATE,
         Permission.PROVE,
+        Permission.MEASURE,
         Permission.IMPORT,
         Permission.ADMINISTER,
         Permission.METRICS,

@@ -45,11 +45,13 @@ import review.urgent_routes
 import search.api
 import search.routes
 from content import (
+    rejected,
     access_changes,
     access_requests,
     alike,
     conversions,
     dealing,
+    deals,
     files,
     filestore,
     freshness,
@@ -133,6 +135,7 @@ def open_service(settings: Settings) -> Service:
     settings = prepare_data_dir(settings)
     database = db.bind(db.Database(settings.sqlalchemy_url))
     index_feed.install()
+    deals.keep_change_log()
     publishing.set_gate(rounds.is_cleared)
     desk = rounds.Desk()
     submission.set_reviewing(desk)

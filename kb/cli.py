@@ -97,6 +97,8 @@ def init(admin: str | None) -> None:
     opened = open_service(settings)
     migrate.upgrade(settings, opened.database)
     upkeep.begin(opened.engine)
+    with opened.database.writing() as session:
+        taxonomy.begin(session, access.operator())
     if admin:
         password = secrets.token_urlsafe(12)
         with opened.database.writing() as session:

@@ -1,0 +1,337 @@
+"""Figures out of the ledger's columns: what was used, by how many, on which deals, and how those ended (pure).
+
+Views are one per person, text and 30 minutes, uses one per person, text, deal and kind in 60, judged by the moments of
+the events and not by the order in which they came. Nothing counts towards a deal before it was created or after it
+closed. A deal is counted once for each text, however often it used it.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from content import cohorts
+from content.cohorts import Finding, Members, Uses
+from content.kinds import DealSource, Outcome, UseKind
+from content.ledger import KINDS, OUTCOMES, SECONDS_A_DAY, SOURCES, Ledger
+from kb import clock
+
+Indices = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+VIEW_DAYS: Final = 30 / 1440
+USE_DAYS: Final = 60 / 1440
+HALF_SECOND: Final = 0.5 / SECONDS_A_DAY
+USES: Final = [number for number, kind in enumerate(KINDS) if kind.is_use]
+EXPOSING: Final = [SOURCES.index(DealSource.CHOSEN), SOURCES.index(DealSource.EMBEDDED)]
+VIEW: Final = KINDS.index(UseKind.VIEW)
+WON: Final = OUTCOMES.index(Outcome.WON)
+LOST: Final = OUTCOMES.index(Outcome.LOST)
+
+
+def day_of(at: datetime) -> float:
+    """A moment as the ledger counts it, in days since 1970."""
+    return at.timestamp() / SECONDS_A_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `since` on, until `until`; in days since 1970, infinite where it has no end."""
+
+    since: float = -math.inf
+    until: float = math.inf
+
+    @classmethod
+    def of(cls, days: int) -> Self:
+        """The last so many days; 0 for all time."""
+        return cls(day_of(clock.now() - timedelta(days=days))) if days else cls()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """The events that count, ordered by moment; `row` is the row of the deal, -1 where none is counted."""
+
+    asset: Indices
+    version: Indices
+    user: Indices
+    kind: NDArray[np.int8]
+    row: Indices
+    at: Floats
+
+    @property
+    def is_use(self) -> Flags:
+        return np.isin(self.kind, USES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """A ledger with what was counted out of it."""
+
+    ledger: Ledger
+    counted: Counted
+    uses: Uses
+    """Uses that expose a closed deal to a text: its deal was chosen or embedded; what was only inferred exposes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of one text in a period; `closed` and `won` speak of the deals that used it then and are closed now."""
+
+    views: int = 0
+    uses: int = 0
+    people: int = 0
+    deals: int = 0
+    helpful: int = 0
+    not_helpful: int = 0
+    closed: int = 0
+    won: int = 0
+    lost: int = 0
+
+
+NOTHING: Final = Tally()
+_BOOKS: Final[OrderedDict[int, "_Shelf"]] = OrderedDict()
+MOST_BOOKS: Final = 4
+
+
+def of(ledger: Ledger) -> Book:
+    """The book of a ledger, kept while the ledger is the present one."""
+    return _kept(ledger).book
+
+
+@dataclass(slots=True, eq=False)
+class _Shelf:
+    ledger: Ledger
+    book: Book
+    cohort: "Cohort | None" = None
+    findings: dict[str, Mapping[int, Finding]] = field(default_factory=dict)
+
+
+def findings(ledger: Ledger, segment: str = "") -> Mapping[int, Finding]:
+    """The lift of every text that deals used, by text, of one segment's deals where one is named; kept with the ledger."""
+    shelf = _kept(ledger)
+    if segment not in shelf.findings:
+        whole = cohort(ledger).members
+        if segment:
+            here = (ledger.deals.segment == segment)[ledger.deals.rows(whole.deal)]
+            whole = Members(whole.deal[here], whole.stratum[here], whole.entered[here], whole.won[here])
+        found = cohorts.findings(whole, shelf.book.uses)
+        shelf.findings[segment] = {one.asset: one for one in found}
+    return shelf.findings[segment]
+
+
+def cohort(ledger: Ledger) -> "Cohort":
+    """The members of the lift and how long each took; kept while the ledger is the present one."""
+    shelf = _kept(ledger)
+    if shelf.cohort is None:
+        shelf.cohort = _cohort(ledger)
+    return shelf.cohort
+
+
+def _kept(ledger: Ledger) -> _Shelf:
+    kept = _BOOKS.get(id(ledger))
+    if kept is None or kept.ledger is not ledger:
+        kept = _BOOKS[id(ledger)] = _Shelf(ledger, count(ledger))
+        while len(_BOOKS) > MOST_BOOKS:
+            _BOOKS.popitem(last=False)
+    return kept
+
+
+def count(ledger: Ledger) -> Book:
+    """Which events count, and towards which deal."""
+    events, deals = ledger.events, ledger.deals
+    row = deals.rows(events.deal) if len(events.deal) else events.deal
+    there = row >= 0
+    created, closed = _at(deals.created, row, there, math.inf), _at(deals.closed, row, there, math.nan)
+    at = events.at
+    inside = there & (at >= created - HALF_SECOND) & (np.isnan(closed) | (at <= closed + HALF_SECOND))
+    row = np.where(inside, row, -1)
+    is_use = np.isin(events.kind, USES)
+    window = np.where(is_use, USE_DAYS, VIEW_DAYS)
+    judged = ~is_use & (events.kind != VIEW)
+    group = np.where(is_use, row, -2)
+    kept = _apart(events.user, events.asset, group, events.kind, at, window) | judged
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[np.argsort(at[chosen], kind="stable")]
+    counted = Counted(
+        events.asset[chosen], events.version[chosen], events.user[chosen], events.kind[chosen], row[chosen], at[chosen]
+    )
+    exposing = np.flatnonzero(is_use & inside & np.isin(events.source, EXPOSING))
+    exposing = exposing[~np.isnan(deals.closed[row[exposing]])]
+    return Book(ledger, counted, Uses(events.asset[exposing], events.deal[exposing], at[exposing]))
+
+
+def _at(values: Floats, row: Indices, there: Flags, otherwise: float) -> Floats:
+    found = np.full(len(row), otherwise)
+    found[there] = values[row[there]]
+    return found
+
+
+def _apart(user: Indices, asset: Indices, deal: Indices, kind: NDArray[np.int8], at: Floats, window: Floats) -> Flags:
+    """Of each group, the events that lie a window after the last that was kept; the first one always."""
+    order = np.lexsort((at, kind, deal, asset, user))
+    same = np.ones(len(order), dtype=bool)
+    same[:1] = False
+    for column in (user, asset, deal, kind):
+        same[1:] &= column[order][1:] == column[order][:-1]
+    when, wide = at[order], window[order]
+    near = np.zeros(len(order), dtype=bool)
+    near[1:] = same[1:] & (when[1:] - when[:-1] < wide[1:] - HALF_SECOND)
+    kept = ~near
+    last = 0
+    for place in np.flatnonzero(near).tolist():
+        # the last kept one before it, in a chain of events that lie close together
+        last = last if place and not kept[place - 1] else place - 1
+        if when[place] - when[last] >= wide[place] - HALF_SECOND:
+            kept[place] = True
+            last = place
+    found = np.zeros(len(order), dtype=bool)
+    found[order] = kept
+    return found
+
+
+def counts(
+    book: Book, period: Period, key: Indices | None = None, deals: Flags | None = None
+) -> Mapping[int, Tally]:
+    """Tallies of the events in a period, by `key` (by text where none is given), of the chosen deals alone where told.
+
+    `key` has the shape (counted events,), `deals` the shape (deals,); a key below 0 is left out.
+    """
+    counted, table = book.counted, book.ledger.deals
+    keys = counted.asset if key is None else key
+    inside = (counted.at >= period.since) & (counted.at < period.until) & (keys >= 0)
+    if deals is not None:
+        inside &= (counted.row >= 0) & deals[counted.row]
+    keys, kind, row, user = keys[inside], counted.kind[inside], counted.row[inside], counted.user[inside]
+    names, number = np.unique(keys, return_inverse=True)
+    size = len(names)
+    is_use = np.isin(kind, USES)
+
+    def tallied(mask: Flags) -> Indices:
+        return np.bincount(number[mask], minlength=size)
+
+    def different(mask: Flags, other: Indices) -> tuple[Indices, Indices]:
+        pairs = np.unique(np.stack((number[mask], other[mask])), axis=1) if mask.any() else np.zeros((2, 0), np.int64)
+        return pairs[0], pairs[1]
+
+    people, _ = different(is_use, user)
+    touched, of_deal = different(is_use & (row >= 0), row)
+    ended = ~np.isnan(table.closed[of_deal])
+    outcome = table.outcome[of_deal]
+    columns = (
+        tallied(kind == VIEW),
+        tallied(is_use),
+        np.bincount(people, minlength=size),
+        np.bincount(touched, minlength=size),
+        tallied(kind == KINDS.index(UseKind.HELPFUL)),
+        tallied(kind == KINDS.index(UseKind.NOT_HELPFUL)),
+        np.bincount(touched[ended], minlength=size),
+        np.bincount(touched[ended & (outcome == WON)], minlength=size),
+        np.bincount(touched[ended & (outcome == LOST)], minlength=size),
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {name: Tally(*row) for name, row in zip(names.tolist(), rows, strict=True)}
+
+
+def touches(book: Book, period: Period = Period()) -> tuple[Indices, Indices]:
+    """Pairs of a text and the row of a deal that used it in the period, each once."""
+    counted = book.counted
+    chosen = counted.is_use & (counted.row >= 0) & (counted.at >= period.since) & (counted.at < period.until)
+    pairs = np.unique(np.stack((counted.asset[chosen], counted.row[chosen])), axis=1)
+    return pairs[0], pairs[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """Members, and for each the days in its stage (NaN where it left it before the landmark) and until the deal closed."""
+
+    members: Members
+    in_stage: Floats
+    to_close: Floats
+
+
+def _cohort(ledger: Ledger) -> Cohort:
+    """Entries of closed deals into stages, in strata of stage, segment, industry and owner."""
+    deals, entries = ledger.deals, ledger.entries
+    row = deals.rows(entries.deal) if len(entries.deal) else entries.deal
+    closed = _at(deals.closed, row, row >= 0, math.nan)
+    follows = np.full(len(row), math.inf)
+    follows[:-1] = np.where(entries.deal[1:] == entries.deal[:-1], entries.entered[1:], math.inf)
+    chosen = ~np.isnan(closed) & (closed > entries.entered + cohorts.LANDMARK_DAYS)
+    row, stage, entered = row[chosen], entries.stage[chosen], entries.entered[chosen]
+    closed, left = closed[chosen], np.minimum(follows, closed)[chosen]
+    if not len(row):
+        none = np.zeros(0, dtype=np.int64)
+        return Cohort(Members(none, none, np.zeros(0), np.zeros(0, dtype=bool)), np.zeros(0), np.zeros(0))
+    segment, industry = (
+        np.unique(column.astype(str), return_inverse=True)[1] for column in (deals.segment, deals.industry)
+    )
+    stratum = np.zeros(len(row), np.int64)
+    for column in (stage, segment[row], industry[row], deals.owner[row]):
+        part = np.unique(column, return_inverse=True)[1]
+        stratum = np.unique(stratum * (int(part.max()) + 1) + part, return_inverse=True)[1]
+    members = cohorts.members(deals.id[row], stratum, entered, closed, deals.outcome[row] == WON)
+    in_stage = np.where(left > entered + cohorts.LANDMARK_DAYS, left - entered, math.nan)
+    return Cohort(members, in_stage, closed - entered)
+
+
+def quiet(sizes: Sequence[int], least: int) -> frozenset[int]:
+    """The places of groups too small to be told, with one more where a total would tell the only one."""
+    small = {place for place, size in enumerate(sizes) if 0 < size < least}
+    if len(small) == 1:
+        rest = [(size, place) for place, size in enumerate(sizes) if place not in small and size]
+        small |= {min(rest)[1]} if rest else set()
+    return frozenset(small)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who could use a text: deals of these owners that came at least so far, while it was published."""
+
+    asset: int
+    owners: frozenset[int]
+    position: int
+    published: float
+
+
+def could_use(book: Book, period: Period, texts: Sequence[Reach], positions: Mapping[int, int]) -> Mapping[int, int]:
+    """How many deals that were open in the period could use each text; `positions` orders the stages by their id."""
+    deals, entries = book.ledger.deals, book.ledger.entries
+    furthest = np.full(len(deals.id), -1, np.int64)
+    if len(entries.deal):
+        row = deals.rows(entries.deal)
+        chosen = (row >= 0) & (entries.entered < period.until)
+        place = np.array([positions.get(stage, -1) for stage in entries.stage[chosen].tolist()], np.int64)
+        np.maximum.at(furthest, row[chosen], place)
+    furthest[deals.outcome == WON] = max(positions.values(), default=0)
+    closed = np.where(np.isnan(deals.closed), math.inf, deals.closed)
+    alive = (deals.created < period.until) & (closed > period.since)
+    ends: dict[tuple[frozenset[int], int], Floats] = {}
+    found = {}
+    for text in texts:
+        group = text.owners, text.position
+        if group not in ends:
+            chosen = alive & np.isin(deals.owner, list(text.owners))
+            ends[group] = np.sort(closed[chosen & (furthest >= text.position)] if text.position >= 0 else closed[chosen])
+        ended = ends[group]
+        found[text.asset] = len(ended) - int(np.searchsorted(ended, text.published, side="right"))
+    return found
+
+
+def stage_at(book: Book, rows: Indices, at: Floats) -> Indices:
+    """The stage in which each deal stood at a moment; 0 where none is known. `rows` and `at` of the shape (moments,)."""
+    deals, entries = book.ledger.deals, book.ledger.entries
+    if not len(entries.deal):
+        return np.zeros(len(rows), np.int64)
+    span = 1e6
+    entry = deals.rows(entries.deal) * span + entries.entered
+    order = np.argsort(entry, kind="stable")
+    place = np.searchsorted(entry[order], rows * span + at + HALF_SECOND, side="right") - 1
+    found = order[np.maximum(place, 0)]
+    same = (place >= 0) & (deals.rows(entries.deal[found]) == rows)
+    return np.where(same, entries.stage[found], 0)
