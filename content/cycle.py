@@ -1,10 +1,11 @@
 """How long deals take, those that used a text beside like deals that did not: difference of medians, bootstrapped (pure).
 
-Like for like means within strata; the difference of each stratum's medians is weighed by the number of its users. The
-interval is the percentile bootstrap of Efron (1979), Ann. Stat. 7:1, drawn within strata; the draw is seeded, so that
-the same deals give the same interval.
+Like for like means: each deal is compared with the median of the deals of its stratum that did not use the text, and
+the medians of these differences are set side by side. The interval is the percentile bootstrap of Efron (1979), Ann.
+Stat. 7:1; the draw is seeded, so that the same deals give the same interval.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-DRAWS: Final = 200
+DRAWS: Final = 2_000
 LEAST: Final = 10
 """Deals that each side must have in strata with both."""
 SEED: Final = 20_260_101
@@ -42,20 +43,16 @@ def compare(days: Floats, used: Flags, stratum: Indices, draws: int = DRAWS) -> 
     """
     if not used.any() or used.all():
         return None
-    parts = _parts(days, used, stratum)
-    enough = sum(len(one) for one, _ in parts) >= LEAST and sum(len(other) for _, other in parts) >= LEAST
+    middle = _medians(days[~used], stratum[~used])
+    has_users = np.isin(stratum, np.unique(stratum[used]))
+    known = np.array([middle.get(name, math.nan) for name in stratum.tolist()])
+    apart = days - known
+    mine, theirs = np.sort(apart[used & ~np.isnan(known)]), np.sort(apart[~used & has_users])
     difference = interval = None
-    if enough:
-        weights = np.array([len(one) for one, _ in parts], np.float64)
-        weights /= weights.sum()
-        difference = float(sum(w * (np.median(a) - np.median(b)) for w, (a, b) in zip(weights, parts, strict=True)))
+    if len(mine) >= LEAST and len(theirs) >= LEAST:
+        difference = float(np.median(mine) - np.median(theirs))
         draw = np.random.default_rng(SEED)
-        found = np.zeros(draws)
-        for weight, (one, other) in zip(weights, parts, strict=True):
-            first = np.median(draw.choice(one, (draws, len(one))), axis=1)
-            second = np.median(draw.choice(other, (draws, len(other))), axis=1)
-            found += weight * (first - second)
-        low, high = np.quantile(found, [0.025, 0.975])
+        low, high = np.quantile(_drawn(draw, mine, draws) - _drawn(draw, theirs, draws), [0.025, 0.975])
         interval = Interval(float(low), float(high))
     return Cycle(
         int(used.sum()), int((~used).sum()), float(np.median(days[used])), float(np.median(days[~used])), difference,
@@ -63,13 +60,16 @@ def compare(days: Floats, used: Flags, stratum: Indices, draws: int = DRAWS) -> 
     )  # fmt: skip
 
 
-def _parts(days: Floats, used: Flags, stratum: Indices) -> list[tuple[Floats, Floats]]:
-    """Days of both sides, of each stratum that holds both."""
-    order = np.lexsort((used, stratum))
-    begins = np.flatnonzero(np.diff(stratum[order], prepend=stratum[order][0] - 1))
-    parts = []
-    for chosen in np.split(order, begins[1:]):
-        users = int(np.count_nonzero(used[chosen]))
-        if 0 < users < len(chosen):
-            parts.append((days[chosen[-users:]], days[chosen[:-users]]))
-    return parts
+def _medians(days: Floats, stratum: Indices) -> dict[int, float]:
+    order = np.lexsort((days, stratum))
+    names, begins, sizes = np.unique(stratum[order], return_index=True, return_counts=True)
+    ordered = days[order]
+    found = (ordered[begins + (sizes - 1) // 2] + ordered[begins + sizes // 2]) / 2
+    return dict(zip(names.tolist(), found.tolist(), strict=True))
+
+
+def _drawn(draw: np.random.Generator, ordered: Floats, draws: int) -> Floats:
+    """Medians of so many bootstrap samples: the median of n draws is the value at a Beta-distributed place."""
+    half = (len(ordered) + 1) / 2
+    place = (draw.beta(half, half, draws) * len(ordered)).astype(np.int64)
+    return ordered[np.minimum(place, len(ordered) - 1)]

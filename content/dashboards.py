@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, false, or_, select
 from sqlalchemy.orm import Session
 
-from content import attribution, cohorts, cycle, insight, ledger, reading, tallies, taxonomy
+from content import attribution, cohorts, cycle, insight, reading, tallies, taxonomy
 from content.attribution import Rule, Touch
 from content.cohorts import Finding
 from content.cycle import Cycle
 from content.deals import Deal, is_member
 from content.insight import LEAST_SHOWN
-from content.kinds import AssetType, Facet, Outcome
+from content.kinds import TYPE_NAMES, AssetType, Facet, Outcome
 from content.lift import Interval, wilson
 from content.models import Asset, AssetAudience, AssetTag, Version
 from content.tallies import NOTHING, Book, Period, Reach, Tally
 from content.taxonomy import AFTER_SALE, Label, Vocabulary
 from content.visibility import editable_by, names_it
 from kb import clock, users
-from kb.access import Actor, Permission, Role, Tier, require
-from kb.errors import N_, Invalid, NotFound
+from kb.access import Actor, Permission, Tier, require
+from kb.errors import N_, Invalid
 from kb.users import Team, User, UserTeam
 
 PERIODS: Final = (30, 90, 365, 0)
@@ -182,7 +182,7 @@ class StageLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class TeamPage:
     """What a lead looks at: how much of the work uses content, and how those deals end."""
 
     filters: Filters
@@ -203,7 +203,7 @@ class Team:
         return self.touched / self.open_deals if self.open_deals else None
 
 
-def team(session: Session, actor: Actor, filters: Filters) -> Team:
+def team(session: Session, actor: Actor, filters: Filters) -> TeamPage:
     """The team page: of the whole company, of one's own people (`team=mine`), or of one team by its name."""
     require(actor, Permission.MEASURE)
     desk = _Desk(session, actor, filters)
@@ -222,7 +222,7 @@ def team(session: Session, actor: Actor, filters: Filters) -> Team:
     begun = desk.deals & (deals.created >= period.since) & np.isfinite(first)
     waits = (first - deals.created)[begun]
     used = [line for line in desk.lines() if line.tally.deals]
-    return Team(
+    return TeamPage(
         filters,
         desk.teams,
         desk.segments,
@@ -256,13 +256,15 @@ class DrillDown:
     public_id: str
     rows: Sequence[DealRow]
     others: int
+    more: int
+    """One's own beyond the rows."""
 
 
 def deals_of(session: Session, actor: Actor, reference: str, filters: Filters, outcome: str = "") -> DrillDown:
     """Deals that used a text in the period; NotFound for a text that this person neither sees nor edits."""
     require(actor, Permission.SEARCH)
     text = insight.named(session, actor, reference)
-    book = tallies.of(ledger.of(session))
+    book = tallies.present(session)
     counted, deals = book.counted, book.ledger.deals
     chosen = (counted.asset == text.id) & counted.is_use & (counted.row >= 0) & (counted.at >= filters.period.since)
     rows, uses = np.unique(counted.row[chosen], return_counts=True)
@@ -273,21 +275,23 @@ def deals_of(session: Session, actor: Actor, reference: str, filters: Filters, o
         fits = deals.segment[rows] == filters.segment
         rows, uses = rows[fits], uses[fits]
     often = dict(zip(deals.id[rows].tolist(), uses.tolist(), strict=True))
-    own = session.scalars(select(Deal).where(is_member(actor))).all() if often else []
-    words, found = taxonomy.load(session), [deal for deal in own if deal.id in often]
-    stage = _stages_of(book, words)
+    own = session.connection().scalars(select(Deal.id).where(is_member(actor))).all() if often else []
+    mine = sorted((deal_id for deal_id in own if deal_id in often), key=lambda one: (-often[one], one))
+    words = taxonomy.load(session)
+    found = session.scalars(select(Deal).where(Deal.id.in_(mine[:MOST_DEALS]))).all()
+    stage = _stages_of(book, words, mine[:MOST_DEALS])
     listed = [
         DealRow(deal.external_id, deal.account, Outcome(deal.outcome), stage.get(deal.id), often[deal.id])
         for deal in found
     ]
-    others = len(often) - len(found)
     listed.sort(key=lambda row: (-row.uses, row.account))
-    return DrillDown(text.title, text.public_id, listed[:MOST_DEALS], others)
+    return DrillDown(text.title, text.public_id, listed, len(often) - len(mine), len(mine) - len(listed))
 
 
-def _stages_of(book: Book, words: Vocabulary) -> Mapping[int, Label]:
+def _stages_of(book: Book, words: Vocabulary, deal_ids: Sequence[int]) -> Mapping[int, Label]:
     entries = book.ledger.entries
-    last = {deal: stage for deal, stage in zip(entries.deal.tolist(), entries.stage.tolist(), strict=True)}
+    here = np.isin(entries.deal, list(deal_ids))
+    last = dict(zip(entries.deal[here].tolist(), entries.stage[here].tolist(), strict=True))
     return {deal: words.by_id[stage] for deal, stage in last.items() if stage in words.by_id}
 
 
@@ -353,8 +357,7 @@ def text_page(session: Session, actor: Actor, reference: str, filters: Filters, 
             ((names.get(one, ""), count) for one, count in zip(ids.tolist(), often.tolist(), strict=True)),
             key=lambda row: (-row[1], row[0]),
         )[:SHORT]
-    measured = tallies.cohort(book.ledger)
-    exposed, before = cohorts.exposed_to(measured.members, book.uses, named.id)
+    in_stage, to_close = tallies.kept_with(book, ("cycle", named.id), lambda: _cycles(book, named.id))
     tally = line.tally
     return TextPage(
         line,
@@ -366,9 +369,13 @@ def text_page(session: Session, actor: Actor, reference: str, filters: Filters, 
         people,
         deals_of(session, actor, reference, filters),
         share(tally.won, tally.won + tally.lost),
-        _cycle(measured.in_stage, measured.members, exposed, before),
-        _cycle(measured.to_close, measured.members, exposed, before),
-        _money(book, named.id, filters.period) if actor.may(Permission.MEASURE) else (),
+        in_stage,
+        to_close,
+        tallies.kept_with(
+            book, ("money", named.id, filters.days, clock.now().date()), lambda: _money(book, named.id, filters.period)
+        )
+        if actor.may(Permission.MEASURE)
+        else (),
         may_edit,
     )
 
@@ -388,6 +395,15 @@ def _weeks(book: Book, own: Flags) -> Sequence[tuple[float, int, int]]:
     views = np.bincount(week[counted.kind[inside] == tallies.VIEW], minlength=WEEKS)
     uses = np.bincount(week[is_use], minlength=WEEKS)
     return [(since + 7.0 * n, int(views[n]), int(uses[n])) for n in range(WEEKS)]
+
+
+def _cycles(book: Book, asset: int) -> tuple[Cycle | None, Cycle | None]:
+    measured = tallies.cohort(book.ledger)
+    exposed, before = cohorts.exposed_to(measured.members, book.uses, asset)
+    return (
+        _cycle(measured.in_stage, measured.members, exposed, before),
+        _cycle(measured.to_close, measured.members, exposed, before),
+    )
 
 
 def _cycle(days: Any, members: cohorts.Members, exposed: Indices, before: Indices) -> Cycle | None:
@@ -444,9 +460,10 @@ class _Desk:
     deals: Flags = field(init=False)
     teams: list[tuple[str, str]] = field(init=False)
     segments: list[str] = field(init=False)
+    _kept: Mapping[int, Tally] | None = None
 
     def __post_init__(self) -> None:
-        self.book = tallies.of(ledger.of(self.session))
+        self.book = tallies.present(self.session)
         deals = self.book.ledger.deals
         self.segments = sorted({segment for segment in set(deals.segment.tolist()) if segment})
         self.teams = self._teams()
@@ -462,14 +479,14 @@ class _Desk:
         return self.deals if self.filters.segment or self.filters.team else None
 
     def _teams(self) -> list[tuple[str, str]]:
-        rows = self.session.execute(select(Team_.name).order_by(Team_.name)).scalars()
+        rows = self.session.execute(select(Team.name).order_by(Team.name)).scalars()
         return [(name, name) for name in rows]
 
     def _owners(self, team_name: str) -> list[int]:
         if team_name == "mine":
             led = select(User.id).where(or_(User.manager_id == self.actor.user_id, User.id == self.actor.user_id))
             return list(self.session.scalars(led))
-        of_team = select(UserTeam.user_id).join(Team_, Team_.id == UserTeam.team_id).where(Team_.name == team_name)
+        of_team = select(UserTeam.user_id).join(Team, Team.id == UserTeam.team_id).where(Team.name == team_name)
         return list(self.session.scalars(of_team))
 
     def _statement(self) -> Any:
@@ -494,7 +511,7 @@ class _Desk:
 
     def lines(self) -> list[TextLine]:
         """Every text with its counts; constant in the number of queries."""
-        counts = tallies.counts(self.book, self.filters.period, deals=self.narrowed)
+        counts = self._counts()
         found = tallies.findings(self.book.ledger, self.filters.segment)
         could, readers = self._reach()
         return [
@@ -512,7 +529,7 @@ class _Desk:
 
     def _reach(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
         """By text: deals that could use it in the period, and people who may see it."""
-        people = self.session.execute(select(User.id, User.clearance).where(User.disabled_at.is_(None))).all()
+        people = self.session.execute(select(User.id, User.clearance).where(User.deactivated_at.is_(None))).all()
         of_team: dict[int, set[int]] = {}
         for team_id, user_id in self.session.execute(select(UserTeam.team_id, UserTeam.user_id)):
             of_team.setdefault(team_id, set()).add(user_id)
@@ -552,7 +569,7 @@ class _Desk:
         place = {asset_id: kinds.index(AssetType(row.type)) for asset_id, row in self.texts.items()}
         return [
             Slice(kinds[int(one.key)].value, one.name, one.tally, one.win)
-            for one in self.slices(self._key(place), dict(enumerate(kinds)))
+            for one in self.slices(self._key(place), {n: TYPE_NAMES[kind] for n, kind in enumerate(kinds)})
         ]
 
     def by_tag(self, language: str) -> Sequence[Slice]:
@@ -572,11 +589,37 @@ class _Desk:
         return sorted(found, key=lambda one: (-one.tally.deals, -one.tally.uses, one.name))[: 2 * SHORT]
 
     def _of_tags(self, carried: Mapping[int, Iterable[int]]) -> Mapping[int, Tally]:
+        counts, deals = self._counts(), self.book.ledger.deals
+        asset, row = tallies.touches(self.book, self.filters.period)
+        asset, row = asset[self.deals[row]], row[self.deals[row]]
+        names, number = np.unique(asset, return_inverse=True)
         found = {}
         for tag_id, asset_ids in carried.items():
-            key = np.where(np.isin(self.book.counted.asset, list(asset_ids)), 1, -1)
-            found[tag_id] = tallies.counts(self.book, self.filters.period, key, self.narrowed).get(1, NOTHING)
+            here = np.isin(names, list(asset_ids))
+            rows = np.unique(row[here[number]])
+            ended, outcome = ~np.isnan(deals.closed[rows]), deals.outcome[rows]
+            of_texts = [counts[asset_id] for asset_id in asset_ids if asset_id in counts]
+            found[tag_id] = Tally(
+                views=sum(one.views for one in of_texts),
+                uses=sum(one.uses for one in of_texts),
+                deals=len(rows),
+                closed=int(ended.sum()),
+                won=int((outcome == tallies.WON).sum()),
+                lost=int((outcome == tallies.LOST).sum()),
+            )
         return found
+
+    def _counts(self) -> Mapping[int, Tally]:
+        key = np.where(self.book.counted.asset == self.only, self.only, -1) if self.only else None
+
+        def made() -> Mapping[int, Tally]:
+            return tallies.counts(self.book, self.filters.period, key, self.narrowed)
+
+        if self._kept is None:
+            name = ("counts", self.filters.days, clock.now().date(), self.filters.segment)
+            whole = not self.only and not self.filters.team
+            self._kept = tallies.kept_with(self.book, name, made) if whole else made()
+        return self._kept
 
     def by_segment(self, own: Flags) -> Sequence[Slice]:
         counted, deals = self.book.counted, self.book.ledger.deals
@@ -629,12 +672,3 @@ class _Desk:
             )  # fmt: skip
         return lines
 
-
-def may_measure(actor: Actor) -> bool:
-    return actor.may(Permission.MEASURE) and bool(actor.roles & set(Role))
-
-
-def found_or_refused(line: TextLine | None) -> TextLine:
-    if line is None:
-        raise NotFound()
-    return line

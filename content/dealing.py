@@ -31,6 +31,7 @@ AREAS = frozenset(
         "access",
         "account",
         "sharing",
+        "insight",
     }
 )
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import false, or_, select
 from sqlalchemy.orm import Session
 
-from content import cohorts, ledger, reading, tallies
+from content import cohorts, reading, tallies
 from content.cohorts import Finding
 from content.lift import Interval, wilson
 from content.models import Asset, Version
@@ -52,7 +52,7 @@ def lift(session: Session, actor: Actor, reference: str = "") -> Sequence[LiftLi
     """
     require(actor, Permission.SEARCH)
     shown = _shown(session, actor, reference)
-    found = {asset: one for asset, one in tallies.findings(ledger.of(session)).items() if asset in shown}
+    found = {asset: one for asset, one in tallies.findings(tallies.present(session).ledger).items() if asset in shown}
     for asset_id in shown if reference else ():
         found.setdefault(asset_id, Finding(asset_id, 0, 0, 0, None, None, None, 2 * cohorts.LEAST, None))
     lines = [_line(shown[one.asset], one, whole=not actor.is_user) for one in found.values()]
@@ -103,7 +103,7 @@ def usage(session: Session, actor: Actor, reference: str = "", days: int = 0) ->
     """Lines of the texts that this actor may see or edit, most used first; of the last `days`, 0 for all time."""
     require(actor, Permission.SEARCH)
     shown = _shown(session, actor, reference)
-    counted = counts(tallies.of(ledger.of(session)), Period.of(days))
+    counted = counts(tallies.present(session), Period.of(days))
     lines = [
         _usage_line(shown[asset_id], counted.get(asset_id, NOTHING), whole=not actor.is_user)
         for asset_id in shown
@@ -173,10 +173,20 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
 
 
+def named(session: Session, actor: Actor, reference: str) -> Any:
+    """The one text of that id, with whether this person edits it; NotFound where they neither see nor edit it."""
+    return next(iter(_shown(session, actor, reference.removeprefix(reading.EXTERNAL)).values())) if reference else _none()
+
+
+def _none() -> Any:
+    raise NotFound()
+
+
 def _shown(session: Session, actor: Actor, reference: str) -> dict[int, Any]:
     """Titles by asset: of what the actor sees without a deal, or may edit; NotFound where one is named that is none."""
     edits = editable_by(actor) if actor.may(Permission.EDIT) else false()
-    statement = select(Asset.id, Asset.public_id, Asset.external_id, Version.title).join(Version, names_it(edits))
+    columns = (Asset.id, Asset.public_id, Asset.external_id, Version.title, edits.label("edits"))
+    statement = select(*columns).join(Version, names_it(edits))
     if actor.is_user:
         statement = statement.where(or_(edits, Asset.id.in_(reading.visible_ids(session, actor, None).tolist())))
     if reference:

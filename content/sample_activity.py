@@ -11,8 +11,8 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Final
 
 SEED: Final = 20261126
-DEALS: Final = 260
-DAYS: Final = 430
+DEALS: Final = 900
+DAYS: Final = 720
 ZONE: Final = timezone(timedelta(hours=8))
 STAGES: Final = ("awareness", "discovery", "solution", "negotiation")
 AFTER_SALE: Final = "after_sale"
@@ -38,14 +38,14 @@ READERS: Final = (
 """Who looks things up without a deal."""
 
 EFFECTS: Final[Mapping[str, float]] = {
-    "TT-PRICE-ZH": 0.20,
-    "TT-PRICE-EN": 0.18,
-    "TT-DOWNTIME-ZH": 0.15,
+    "TT-PRICE-ZH": 0.26,
+    "TT-PRICE-EN": 0.22,
+    "TT-DOWNTIME-ZH": 0.18,
     "CS-YUANSHAN-ZH": 0.10,
     "CS-HALDEN-EN": 0.12,
     "TT-REFERENCE-EN": 0.08,
     "BC-CLOUD-ZH": -0.08,
-    "TT-TIMELINE-EN": -0.12,
+    "TT-TIMELINE-EN": -0.34,
 }
 """By how much a use within two weeks of entering a stage moves the chance to win."""
 POPULAR: Final[Mapping[str, float]] = {
@@ -55,7 +55,7 @@ POPULAR: Final[Mapping[str, float]] = {
     "BC-COMPA-ZH": 3.0,
     "CS-YUANSHAN-ZH": 4.0,
     "CS-HALDEN-EN": 4.0,
-    "TT-TIMELINE-EN": 2.0,
+    "TT-TIMELINE-EN": 9.0,
     "FAQ-DJBH-ZH": 1.5,
 }
 UNUSED: Final = frozenset({"FAQ-LICENCE-EN", "WP-LINEAGE-EN", "BC-INHOUSE-EN", "TT-CIO-ZH", "PB-METRICS-EN"})

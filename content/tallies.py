@@ -1,4 +1,4 @@
-"""Figures out of the ledger's columns: what was used, by how many, on which deals, and how those ended (pure).
+"""Figures out of the ledger's columns: what was used, by how many, on which deals, and how those ended.
 
 Views are one per person, text and 30 minutes, uses one per person, text, deal and kind in 60, judged by the moments of
 the events and not by the order in which they came. Nothing counts towards a deal before it was created or after it
@@ -6,24 +6,36 @@ closed. A deal is counted once for each text, however often it used it.
 """
 
 import math
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
 
 from content import cohorts
 from content.cohorts import Finding, Members, Uses
 from content.kinds import DealSource, Outcome, UseKind
 from content.ledger import KINDS, OUTCOMES, SECONDS_A_DAY, SOURCES, Ledger
+from content.ledger import of as ledger_of
 from kb import clock
+from kb.db import Database, current
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+Made = TypeVar("Made")
+log = structlog.get_logger(__name__)
 
 VIEW_DAYS: Final = 30 / 1440
 USE_DAYS: Final = 60 / 1440
@@ -99,6 +111,68 @@ _BOOKS: Final[OrderedDict[int, "_Shelf"]] = OrderedDict()
 MOST_BOOKS: Final = 4
 
 
+QUICK: Final = 0.25
+"""Seconds of counting that a page may wait for; where it takes longer, pages show the last count while the next is made."""
+REST: Final = 10.0
+"""Times as long as a count took are its figures shown before the next begins."""
+
+
+def present(session: Session) -> Book:
+    """The book for a page: counted anew where that is quick, else the last one, while a thread makes the next."""
+    return _DESK.book(session)
+
+
+class _CountingDesk:
+    """One present book for each database of this process."""
+
+    def __init__(self) -> None:
+        self._books: WeakKeyDictionary[Pool, tuple[Book, float, float]] = WeakKeyDictionary()
+        self._busy: WeakSet[Pool] = WeakSet()
+        self._turn = threading.Lock()
+
+    def book(self, session: Session) -> Book:
+        pool = session.get_bind().engine.pool
+        kept = self._books.get(pool)
+        if kept is None or kept[1] < QUICK or not session.info.get("reading"):
+            return self._made(session, pool)
+        book, cost, made = kept
+        if time.monotonic() > made + REST * cost and self._takes_turn(pool):
+            threading.Thread(target=self._make, args=(current(), pool), name="kb-figures", daemon=True).start()
+        return book
+
+    def _takes_turn(self, pool: Pool) -> bool:
+        with self._turn:
+            if pool in self._busy:
+                return False
+            self._busy.add(pool)
+            return True
+
+    def _make(self, database: Database, pool: Pool) -> None:
+        try:
+            with database.reading() as session:
+                self._made(session, pool)
+        except SQLAlchemyError as error:
+            log.warning("figures.not_counted", error=type(error).__name__)
+        finally:
+            self._busy.discard(pool)
+
+    def _made(self, session: Session, pool: Pool) -> Book:
+        begun = time.monotonic()
+        found = ledger_of(session)
+        known = self._books.get(pool)
+        if known is not None and known[0].ledger is found:
+            return known[0]
+        book = of(found)
+        findings(found)
+        if session.info.get("reading"):
+            done = time.monotonic()
+            self._books[pool] = book, done - begun, done
+        return book
+
+
+_DESK: Final = _CountingDesk()
+
+
 def of(ledger: Ledger) -> Book:
     """The book of a ledger, kept while the ledger is the present one."""
     return _kept(ledger).book
@@ -110,6 +184,7 @@ class _Shelf:
     book: Book
     cohort: "Cohort | None" = None
     findings: dict[str, Mapping[int, Finding]] = field(default_factory=dict)
+    further: dict[object, Any] = field(default_factory=dict)
 
 
 def findings(ledger: Ledger, segment: str = "") -> Mapping[int, Finding]:
@@ -123,6 +198,15 @@ def findings(ledger: Ledger, segment: str = "") -> Mapping[int, Finding]:
         found = cohorts.findings(whole, shelf.book.uses)
         shelf.findings[segment] = {one.asset: one for one in found}
     return shelf.findings[segment]
+
+
+def kept_with(book: Book, name: Hashable, make: Callable[[], Made]) -> Made:
+    """What `make` gives, made once for each name while the book is the present one."""
+    further = _kept(book.ledger).further
+    if name not in further:
+        further[name] = make()
+    found: Made = further[name]
+    return found
 
 
 def cohort(ledger: Ledger) -> "Cohort":
@@ -216,8 +300,7 @@ def counts(
         return np.bincount(number[mask], minlength=size)
 
     def different(mask: Flags, other: Indices) -> tuple[Indices, Indices]:
-        pairs = np.unique(np.stack((number[mask], other[mask])), axis=1) if mask.any() else np.zeros((2, 0), np.int64)
-        return pairs[0], pairs[1]
+        return _pairs(number[mask], other[mask])
 
     people, _ = different(is_use, user)
     touched, of_deal = different(is_use & (row >= 0), row)
@@ -242,8 +325,14 @@ def touches(book: Book, period: Period = Period()) -> tuple[Indices, Indices]:
     """Pairs of a text and the row of a deal that used it in the period, each once."""
     counted = book.counted
     chosen = counted.is_use & (counted.row >= 0) & (counted.at >= period.since) & (counted.at < period.until)
-    pairs = np.unique(np.stack((counted.asset[chosen], counted.row[chosen])), axis=1)
-    return pairs[0], pairs[1]
+    return _pairs(counted.asset[chosen], counted.row[chosen])
+
+
+def _pairs(one: Indices, other: Indices) -> tuple[Indices, Indices]:
+    """Each different pair once; both whole numbers of 0 and more."""
+    width = int(other.max()) + 1 if len(other) else 1
+    both = np.unique(one.astype(np.int64) * width + other)
+    return both // width, both % width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -299,7 +388,9 @@ class Reach:
     published: float
 
 
-def could_use(book: Book, period: Period, texts: Sequence[Reach], positions: Mapping[int, int]) -> Mapping[int, int]:
+def could_use(
+    book: Book, period: Period, texts: Sequence[Reach], positions: Mapping[int, int], among: Flags | None = None
+) -> Mapping[int, int]:
     """How many deals that were open in the period could use each text; `positions` orders the stages by their id."""
     deals, entries = book.ledger.deals, book.ledger.entries
     furthest = np.full(len(deals.id), -1, np.int64)
@@ -311,6 +402,8 @@ def could_use(book: Book, period: Period, texts: Sequence[Reach], positions: Map
     furthest[deals.outcome == WON] = max(positions.values(), default=0)
     closed = np.where(np.isnan(deals.closed), math.inf, deals.closed)
     alive = (deals.created < period.until) & (closed > period.since)
+    if among is not None:
+        alive &= among
     ends: dict[tuple[frozenset[int], int], Floats] = {}
     found = {}
     for text in texts:

@@ -26,6 +26,7 @@ import content.file_api
 import content.file_routes
 import content.history_routes
 import content.insight_api
+import content.insight_routes
 import content.notice_routes
 import content.plan_routes
 import content.publishing_api
@@ -57,6 +58,7 @@ from content import (
     freshness,
     index_feed,
     kinds,
+    ledger,
     mail_digest,
     publishing,
     submission,
@@ -166,6 +168,7 @@ def open_service(settings: Settings) -> Service:
                 sla.sweep(database),
                 urgent.sweep(database),
                 recalls.sweep(database),
+                ledger.sweep(database, clock.now),
             ],
         ),
         embedding.worker(database, meaning),
@@ -234,6 +237,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.vocabulary_api.area,
         content.notice_routes.api,
         content.history_routes.area,
+        content.insight_routes.area,
         content.insight_api.area,
         content.api.area,
         content.publishing_api.area,
@@ -307,6 +311,9 @@ def _teach_templates(app: Flask) -> None:
     app.jinja_env.filters["day"] = lambda at: format_datetime(at, "yyyy-MM-dd")
     app.jinja_env.filters["weekday"] = lambda day: format_date(day, "EEE")
     app.jinja_env.filters["money"] = _money
+    app.jinja_env.filters["list_of_two"] = lambda word: (word, word)
+    app.jinja_env.filters["key_and_name"] = lambda one: (one.key, one.name)
+    app.jinja_env.filters["translated_pair"] = lambda pair: (pair[0].value, gettext(pair[1]))
     names = {
         "TYPE_NAMES": kinds.TYPE_NAMES,
         "HANDLING_NAMES": kinds.HANDLING_NAMES,

@@ -6,3 +6,8 @@ const page = await load("page");
 const parts = await Promise.all(["menus", "copy", "search", "keys", "fragments", "editor", "bulk", "documents", "calendar", "picker", "review"].map(load));
 for (const part of parts) part.start(page);
 document.documentElement.dataset.ready = "";
+
+// Filters of figures show at once what was chosen; without a script their button does it.
+for (const form of document.querySelectorAll("[data-submit-on-change]")) {
+  form.addEventListener("change", () => form.requestSubmit());
+}
