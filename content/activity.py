@@ -42,6 +42,7 @@ OWN_LANGUAGE: Final = 1.0
 LEAST: Final = 3.0
 """An asset fits a deal from here on: one strong tag, or two weaker ones."""
 MOST_OF_A_TYPE: Final = 3
+NO_BONUS: Final[Mapping[int, float]] = {}
 LOOKED_AT: Final = 200
 """As many of the best by tags and use alone are weighed by language and story."""
 
@@ -172,21 +173,26 @@ def list_fitting(
     vocabulary: Vocabulary,
     language: str,
     limit: int,
+    bonus: Mapping[int, float] = NO_BONUS,
+    of_a_type: int = MOST_OF_A_TYPE,
 ) -> list[Fitting]:
-    """What suits a deal by its stage, industry, pain points and competitor, and was not used on it yet."""
-    wanted = _tags_of(session, deal, vocabulary)
+    """What suits a deal by its stage, industry, pain points and competitor, and was not used on it yet.
+
+    `bonus` adds to the order of what fits by its tags, and never lets in what does not.
+    """
+    wanted = tags_of(session, deal, vocabulary)
     carried = _carried(session, wanted, vocabulary)
     used = _told_on(session, deal)
     known = uses(session, clock.now() - USED_WITHIN)
     score = {
-        asset_id: fit + math.log1p(known.get(asset_id, Use()).deals) / 2
+        asset_id: fit + math.log1p(known.get(asset_id, Use()).deals) / 2 + bonus.get(asset_id, 0.0)
         for asset_id in _only([asset_id for asset_id in carried if asset_id not in used], visible)
         if (fit := _fit(carried[asset_id])) >= LEAST
     }
     signals = reading.list_signals(session, _best(score)[:LOOKED_AT])
     score = {i: score[i] + OWN_LANGUAGE * (signal.language == language) for i, signal in signals.items()}
     ids = _one_a_story(_best(score), signals)[: 5 * limit]
-    chosen = _spread(reading.list_visible(session, actor, deal, ids, vocabulary), limit)
+    chosen = _spread(reading.list_visible(session, actor, deal, ids, vocabulary), limit, of_a_type)
     return [
         Fitting(
             asset,
@@ -209,7 +215,8 @@ def _best(score: Mapping[int, float]) -> list[int]:
     return sorted(score, key=lambda asset_id: (-score[asset_id], asset_id))
 
 
-def _tags_of(session: Session, deal: DealContext, vocabulary: Vocabulary) -> dict[int, Label]:
+def tags_of(session: Session, deal: DealContext, vocabulary: Vocabulary) -> dict[int, Label]:
+    """The deal's tags and its stage, by id; and the tag of all industries."""
     ids = set(session.scalars(select(DealTag.tag_id).where(DealTag.deal_id == deal.id)))
     wanted = {tag_id: vocabulary.by_id[tag_id] for tag_id in ids if tag_id in vocabulary.by_id}
     if deal.stage is not None:
@@ -255,13 +262,13 @@ def _one_a_story(ids: Sequence[int], signals: Mapping[int, reading.Signal]) -> l
     return kept
 
 
-def _spread(assets: Sequence[ReadableAsset], limit: int) -> list[ReadableAsset]:
+def _spread(assets: Sequence[ReadableAsset], limit: int, of_a_type: int) -> list[ReadableAsset]:
     """The first of them, of no type more than a few."""
     counts: dict[AssetType, int] = {}
     kept = []
     for asset in assets:
         counts[asset.type] = counts.get(asset.type, 0) + 1
-        if counts[asset.type] <= MOST_OF_A_TYPE:
+        if counts[asset.type] <= of_a_type:
             kept.append(asset)
     return kept[:limit]
 

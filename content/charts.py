@@ -40,11 +40,12 @@ _QUIET_AXIS: Final[Mapping[str, Any]] = {
 def bars_by_week(weeks: Sequence[tuple[str, int]], title: str) -> Markup:
     """Uses by week: `weeks` are the Monday as year-month-day and the number."""
     rows = [{"week": day, "n": count} for day, count in weeks]
+    every_fourth = [day for day, _ in weeks][::4]
     chart = (
         alt.Chart(_data(rows), width=WIDTH, height=140)
         .mark_bar(color=ACCENT)
         .encode(
-            x=alt.X("week:O", title=None, axis=alt.Axis(labelAngle=0, values=[row["week"] for row in rows[::4]])),
+            x=alt.X("week:O", title=None, axis=alt.Axis(labelAngle=0, values=every_fourth)),
             y=alt.Y("n:Q", title=title, axis=alt.Axis(tickMinStep=1, tickCount=4)),
         )
     )
@@ -66,7 +67,9 @@ def intervals(rows: Sequence[tuple[str, float, float, float, str]], title: str) 
         "tone:N", legend=None, scale=alt.Scale(domain=list(TONES), range=[shape for _, shape in TONES.values()])
     )
     axis = alt.Axis(format="+.0%", tickCount=5)
-    lines = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, axis=axis), x2="high:Q", y=y, color=colour)
+    lines = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title=title, axis=axis), x2="high:Q", y=y, color=colour
+    )
     dots = base.mark_point(size=80, filled=True, opacity=1).encode(x="value:Q", y=y, color=colour, shape=shape)
     zero = alt.Chart(_data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3]).encode(x="zero:Q")
     return _drawn(zero + lines + dots)
@@ -74,14 +77,13 @@ def intervals(rows: Sequence[tuple[str, float, float, float, str]], title: str) 
 
 def shares(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> Markup:
     """Shares with their interval (group, name, value, low, high), each a bar from 0 to 1; groups stand one below another."""
+    labels = [f"{group} · {name}" if group else name for group, name, *_ in rows]
     data = [
-        {"group": group, "name": name, "value": value, "low": low, "high": high} for group, name, value, low, high in rows
+        {"label": label, "value": value, "low": low, "high": high}
+        for label, (_, _, value, low, high) in zip(labels, rows, strict=True)
     ]
-    names = list(dict.fromkeys(f"{row['group']} · {row['name']}" if row["group"] else row["name"] for row in data))
-    for row in data:
-        row["label"] = f"{row['group']} · {row['name']}" if row["group"] else row["name"]
-    base = alt.Chart(_data(data), width=WIDTH - 240, height=max(1, len(names)) * BAR_HEIGHT)
-    y = alt.Y("label:N", title=None, sort=names, axis=alt.Axis(grid=False, labelLimit=230))
+    base = alt.Chart(_data(data), width=WIDTH - 240, height=max(1, len(labels)) * BAR_HEIGHT)
+    y = alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(grid=False, labelLimit=230))
     axis = alt.Axis(format=".0%", tickCount=5)
     bars = base.mark_bar(color=ACCENT, opacity=0.35, height=12).encode(
         x=alt.X("value:Q", title=title, axis=axis, scale=alt.Scale(domain=[0, 1])), y=y
@@ -92,7 +94,7 @@ def shares(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> 
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])
+    return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-untyped-call]  # the library's own class
 
 
 def _drawn(chart: Any) -> Markup:

@@ -133,12 +133,16 @@ class CsvImport:
         if self._left_out:
             self._warn(path, "left_out", f"{self._left_out} rows were left out, as the mapping says")
         if self._outside:
-            told_of = "events lie before their deal was created or after it closed: they are kept and count towards no deal"
+            told_of = (
+                "events lie before their deal was created or after it closed: they are kept and count towards no deal"
+            )
             self._warn(path, "outside_deal", f"{self._outside} {told_of}")
         for facet in sorted({facet for facet, _ in self._strange}):
             words = sorted(word for one, word in self._strange if one is facet)
             shown = ", ".join(words[:10]) + (f" and {len(words) - 10} more" if len(words) > 10 else "")
-            told_of = f"the vocabulary has no {facet.value.replace('_', ' ')} {shown[:300]}: kept with the deals as words"
+            told_of = (
+                f"the vocabulary has no {facet.value.replace('_', ' ')} {shown[:300]}: kept with the deals as words"
+            )
             self._warn(path, f"unknown_{facet.value}", told_of)
         return self.report
 
@@ -182,7 +186,9 @@ class CsvImport:
                     session.flush()
             except (IntegrityError, DataError):
                 desk = self._desk(session)
-                refusal = "the database does not take this row: another one changed it meanwhile, or a value is too long"
+                refusal = (
+                    "the database does not take this row: another one changed it meanwhile, or a value is too long"
+                )
                 yield _Line(line.number, line.row, refusal=("conflict", refusal))
             else:
                 yield done
@@ -479,7 +485,11 @@ class Stages:
         if any(not e.is_assumed for e in same):
             return Done.UNCHANGED
         for entry in list(deal.stages):
-            if entry.is_assumed and entry not in same and (entry.stage_id == stage_id or entry.entered_at == deal.created_at):
+            if (
+                entry.is_assumed
+                and entry not in same
+                and (entry.stage_id == stage_id or entry.entered_at == deal.created_at)
+            ):
                 deal.stages.remove(entry)
         if same:
             same[0].is_assumed = False

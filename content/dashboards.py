@@ -155,10 +155,12 @@ def library(session: Session, actor: Actor, filters: Filters, language: str) -> 
     return Library(
         filters,
         order[:MOST_ROWS],
-        sorted((line for line in live if not line.tally.uses), key=lambda line: (-line.readers, line.title))[:MOST_ROWS],
-        sorted(
-            (line for line in live if not line.is_verified and line.tally.uses), key=lambda line: -line.tally.uses
-        )[:SHORT],
+        sorted((line for line in live if not line.tally.uses), key=lambda line: (-line.readers, line.title))[
+            :MOST_ROWS
+        ],
+        sorted((line for line in live if not line.is_verified and line.tally.uses), key=lambda line: -line.tally.uses)[
+            :SHORT
+        ],
         [line for line in order if line.verdict == "hurts"][:SHORT],
         desk.by_type(),
         desk.by_tag(language),
@@ -515,7 +517,9 @@ class _Desk:
         found = tallies.findings(self.book.ledger, self.filters.segment)
         could, readers = self._reach()
         return [
-            self._line(row, counts.get(row.id, NOTHING), found.get(row.id), could.get(row.id, 0), readers.get(row.id, 0))
+            self._line(
+                row, counts.get(row.id, NOTHING), found.get(row.id), could.get(row.id, 0), readers.get(row.id, 0)
+            )
             for row in self.texts.values()
         ]
 
@@ -671,4 +675,3 @@ class _Desk:
                 )
             )  # fmt: skip
         return lines
-

@@ -32,6 +32,7 @@ AREAS = frozenset(
         "account",
         "sharing",
         "insight",
+        "assist",
     }
 )
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""

@@ -160,9 +160,10 @@ _LOGGED = (Deal, DealStage, DealTag)
 
 
 def _refuse_bulk_writes(state: ORMExecuteState) -> None:
-    if (state.is_update or state.is_delete or state.is_insert) and state.bind_mapper is not None:
-        if state.bind_mapper.class_ in _LOGGED:
-            raise UnseenByFigures(f"change {state.bind_mapper.class_.__name__} through its objects")
+    mapper = state.bind_mapper
+    writes = state.is_update or state.is_delete or state.is_insert
+    if writes and mapper is not None and mapper.class_ in _LOGGED:
+        raise UnseenByFigures(f"change {mapper.class_.__name__} through its objects")
 
 
 def _log_changes(session: Session, _context: UOWTransaction) -> None:

@@ -175,7 +175,9 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
 
 def named(session: Session, actor: Actor, reference: str) -> Any:
     """The one text of that id, with whether this person edits it; NotFound where they neither see nor edit it."""
-    return next(iter(_shown(session, actor, reference.removeprefix(reading.EXTERNAL)).values())) if reference else _none()
+    return (
+        next(iter(_shown(session, actor, reference.removeprefix(reading.EXTERNAL)).values())) if reference else _none()
+    )
 
 
 def _none() -> Any:
@@ -195,5 +197,3 @@ def _shown(session: Session, actor: Actor, reference: str) -> dict[int, Any]:
     if reference and not shown:
         raise NotFound()
     return shown
-
-

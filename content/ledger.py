@@ -132,7 +132,11 @@ def _with_events(session: Session, ledger: Ledger, last_event: int) -> Ledger:
     joined = _joined(ledger.events, fresh)
     order = np.argsort(joined.id, kind="stable")
     found = set(fresh.id.tolist())
-    gaps = set(range(ledger.last_event + 1, last_event)) - found if last_event - ledger.last_event < MOST_PATIENCE else set()
+    gaps = (
+        set(range(ledger.last_event + 1, last_event)) - found
+        if last_event - ledger.last_event < MOST_PATIENCE
+        else set()
+    )
     waits = sorted((set(ledger.missing) - found) | gaps)[-MOST_PATIENCE:]
     return replace(ledger, events=_picked(joined, order), last_event=last_event, missing=frozenset(waits))
 
@@ -312,9 +316,7 @@ def _entries(session: Session, ids: Sequence[int] | None) -> Entries:
         .group_by(DealStage.deal_id, DealStage.stage_id)
     )
     columns: Sequence[Any] = list(zip(*_fetched(session, statement), strict=True)) or [()] * 3
-    found = Entries(
-        np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)
-    )
+    found = Entries(np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64))
     return _picked(found, np.lexsort((found.stage, found.entered, found.deal)))
 
 
@@ -326,9 +328,7 @@ def _picked(columns: Columns, chosen: Indices | Flags) -> Columns:
 
 
 def _joined(one: Columns, other: Columns) -> Columns:
-    return type(one)(
-        *(np.concatenate([getattr(one, field.name), getattr(other, field.name)]) for field in fields(one))
-    )
+    return type(one)(*(np.concatenate([getattr(one, field.name), getattr(other, field.name)]) for field in fields(one)))
 
 
 def _fetched(session: Session, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:

@@ -107,9 +107,7 @@ def accepted(session: Session, kind: str, keys: Sequence[str]) -> None:
     if kind == "stages" or not keys:
         return
     for row in session.scalars(
-        select(RejectedRow).where(
-            RejectedRow.kind == kind, RejectedRow.key.in_(keys), RejectedRow.ended_at.is_(None)
-        )
+        select(RejectedRow).where(RejectedRow.kind == kind, RejectedRow.key.in_(keys), RejectedRow.ended_at.is_(None))
     ):
         row.ended_at, row.ended_how = clock.now(), "accepted"
 
@@ -134,7 +132,7 @@ def count_open(session: Session) -> Mapping[str, int]:
     rows = session.execute(
         select(RejectedRow.kind, func.count()).where(RejectedRow.ended_at.is_(None)).group_by(RejectedRow.kind)
     )
-    return {kind: count for kind, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def get(session: Session, actor: Actor, reference: str) -> Refused:
@@ -158,15 +156,36 @@ def forget_old(session: Session) -> None:
 
 
 def _open(session: Session, reference: str) -> RejectedRow:
-    row = session.scalar(
-        select(RejectedRow).where(RejectedRow.public_id == reference, RejectedRow.ended_at.is_(None))
-    )
+    row = session.scalar(select(RejectedRow).where(RejectedRow.public_id == reference, RejectedRow.ended_at.is_(None)))
     if row is None:
         raise NotFound()
     return row
 
 
 def _shown(row: RejectedRow) -> Refused:
-    return Refused(
-        row.public_id, row.kind, row.key, row.source, row.line, row.row, row.code, row.message, row.at
-    )
+    return Refused(row.public_id, row.kind, row.key, row.source, row.line, row.row, row.code, row.message, row.at)
+
+
+def end_if_open(session: Session, actor: Actor, reference: str) -> None:
+    """The row was taken as corrected; an import may have ended it already by its name."""
+    row = session.scalar(select(RejectedRow).where(RejectedRow.public_id == reference))
+    if row is not None and row.ended_at is None:
+        end(session, actor, reference, "accepted")
+
+
+def corrected(session: Session, reference: str, given: Mapping[str, str], code: str, message: str) -> None:
+    """Keep what was corrected so far, with the reason why it still cannot be taken."""
+    row = _open(session, reference)
+    again = session.scalars(
+        select(RejectedRow).where(
+            RejectedRow.kind == row.kind,
+            RejectedRow.ended_at.is_(None),
+            RejectedRow.id > row.id,
+            RejectedRow.source == row.source,
+            RejectedRow.code == code,
+        )
+    ).all()
+    for other in again:
+        if other.row == dict(given):
+            session.delete(other)
+    row.row, row.code, row.message = dict(given), code[:80], message

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from content import (
     access_requests,
     activity,
+    deal_notes,
     dealing,
     editing,
     files,
@@ -50,6 +51,7 @@ def asset(reference: str) -> str | tuple[str, int]:
             credit = stories.credit(db, page.asset.id)
             attached = files.list_lines(db, page.asset.version_id)
             opinion = usage.opinion(db, page.asset.id) if editable else None
+            notes = deal_notes.of_assets(db, actor(), deal, [page.asset.id]) if deal is not None else {}
             use = activity.uses(db, clock.now() - activity.USED_WITHIN, [page.asset.id]).get(page.asset.id)
     except StageLocked as locked:
         with writing() as db:
@@ -69,6 +71,7 @@ def asset(reference: str) -> str | tuple[str, int]:
         is_editable=editable,
         files=attached,
         credit=credit,
+        notes=notes.get(page.asset.id, ()),
         linked_version=_linked_version(page.asset.version_number),
     )
 

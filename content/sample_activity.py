@@ -49,7 +49,7 @@ EFFECTS: Final[Mapping[str, float]] = {
 }
 """By how much a use within two weeks of entering a stage moves the chance to win."""
 POPULAR: Final[Mapping[str, float]] = {
-    "TT-PRICE-ZH": 8.0,
+    "TT-PRICE-ZH": 12.0,
     "TT-PRICE-EN": 8.0,
     "TT-DOWNTIME-ZH": 5.0,
     "BC-COMPA-ZH": 3.0,

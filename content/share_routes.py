@@ -6,7 +6,7 @@ from flask import redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from content import contacts, dealing, reading, sharing
+from content import contacts, deal_notes, dealing, reading, sharing
 from content.contacts import Nda
 from content.deals import DealContext
 from content.sharing import Kind, Wanted
@@ -170,8 +170,16 @@ def _deal(reference: str, wrong: str = "", given: dict[str, str] | None = None) 
         people = contacts.list_of(db, actor(), chosen)
         nda = contacts.nda_of(db, actor(), chosen)
         links = sharing.list_on(db, actor(), chosen)
+        notes = deal_notes.on_deal(db, actor(), chosen)
     return render_template(
-        "content/deal.html", shown=chosen, people=people, nda=nda, links=links, wrong=wrong, given=given or {}
+        "content/deal.html",
+        shown=chosen,
+        people=people,
+        nda=nda,
+        links=links,
+        notes=notes,
+        wrong=wrong,
+        given=given or {},
     )
 
 

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
@@ -27,6 +28,7 @@ from content.cohorts import Finding, Members, Uses
 from content.kinds import DealSource, Outcome, UseKind
 from content.ledger import KINDS, OUTCOMES, SECONDS_A_DAY, SOURCES, Ledger
 from content.ledger import of as ledger_of
+from content.models import UseEvent
 from kb import clock
 from kb.db import Database, current
 
@@ -122,6 +124,29 @@ def present(session: Session) -> Book:
     return _DESK.book(session)
 
 
+FEW: Final = 20_000
+"""Events up to which counting is quick enough to do it beside a search."""
+LATELY: Final = 30.0
+"""Seconds that a search uses the last count before the next is made."""
+
+
+def lately(session: Session) -> Book | None:
+    """The last book for what only needs it roughly, such as the order of hits; None until the first was counted."""
+    return _DESK.lately(session)
+
+
+def deals_lately(book: Book, days: int) -> Mapping[int, int]:
+    """By text, on how many deals it was used in the last days; kept with the book for the day."""
+    today = clock.now().date()
+
+    def made() -> Mapping[int, int]:
+        asset, _ = touches(book, Period.of(days))
+        names, often = np.unique(asset, return_counts=True)
+        return dict(zip(names.tolist(), often.tolist(), strict=True))
+
+    return kept_with(book, ("deals", days, today), made)
+
+
 class _CountingDesk:
     """One present book for each database of this process."""
 
@@ -139,6 +164,17 @@ class _CountingDesk:
         if time.monotonic() > made + REST * cost and self._takes_turn(pool):
             threading.Thread(target=self._make, args=(current(), pool), name="kb-figures", daemon=True).start()
         return book
+
+    def lately(self, session: Session) -> Book | None:
+        pool = session.get_bind().engine.pool
+        kept = self._books.get(pool)
+        if kept is not None and time.monotonic() < kept[2] + max(LATELY, REST * kept[1]):
+            return kept[0]
+        if (session.scalar(select(func.max(UseEvent.id))) or 0) < FEW:
+            return self._made(session, pool)
+        if self._takes_turn(pool):
+            threading.Thread(target=self._make, args=(current(), pool), name="kb-figures", daemon=True).start()
+        return kept[0] if kept else None
 
     def _takes_turn(self, pool: Pool) -> bool:
         with self._turn:
@@ -161,6 +197,7 @@ class _CountingDesk:
         found = ledger_of(session)
         known = self._books.get(pool)
         if known is not None and known[0].ledger is found:
+            self._books[pool] = known[0], known[1], time.monotonic()
             return known[0]
         book = of(found)
         findings(found)
@@ -279,9 +316,7 @@ def _apart(user: Indices, asset: Indices, deal: Indices, kind: NDArray[np.int8],
     return found
 
 
-def counts(
-    book: Book, period: Period, key: Indices | None = None, deals: Flags | None = None
-) -> Mapping[int, Tally]:
+def counts(book: Book, period: Period, key: Indices | None = None, deals: Flags | None = None) -> Mapping[int, Tally]:
     """Tallies of the events in a period, by `key` (by text where none is given), of the chosen deals alone where told.
 
     `key` has the shape (counted events,), `deals` the shape (deals,); a key below 0 is left out.
@@ -410,7 +445,9 @@ def could_use(
         group = text.owners, text.position
         if group not in ends:
             chosen = alive & np.isin(deals.owner, list(text.owners))
-            ends[group] = np.sort(closed[chosen & (furthest >= text.position)] if text.position >= 0 else closed[chosen])
+            ends[group] = np.sort(
+                closed[chosen & (furthest >= text.position)] if text.position >= 0 else closed[chosen]
+            )
         ended = ends[group]
         found[text.asset] = len(ended) - int(np.searchsorted(ended, text.published, side="right"))
     return found

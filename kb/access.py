@@ -55,7 +55,8 @@ _EVERYBODY = frozenset({Permission.SEARCH, Permission.USE, Permission.ACCOUNT})
 
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.REP: _EVERYBODY,
-    Role.MARKETER: _EVERYBODY | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE, Permission.MEASURE},
+    Role.MARKETER: _EVERYBODY
+    | {Permission.EDIT, Permission.PUBLISH, Permission.CURATE, Permission.PROVE, Permission.MEASURE},
     Role.REVIEWER: _EVERYBODY | {Permission.EDIT, Permission.PROVE, Permission.REVIEW},
     Role.MANAGER: _EVERYBODY | {Permission.MEASURE},
     Role.COORDINATOR: _EVERYBODY | {Permission.EDIT, Permission.MEASURE},

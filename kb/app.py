@@ -21,10 +21,14 @@ import content.access_api
 import content.access_routes
 import content.api
 import content.board_routes
+import content.brief_api
+import content.brief_routes
 import content.editor_routes
 import content.file_api
 import content.file_routes
 import content.history_routes
+import content.import_api
+import content.import_routes
 import content.insight_api
 import content.insight_routes
 import content.notice_routes
@@ -44,9 +48,10 @@ import review.routes
 import review.urgent_api
 import review.urgent_routes
 import search.api
+import search.assist_api
+import search.assist_routes
 import search.routes
 from content import (
-    rejected,
     access_changes,
     access_requests,
     alike,
@@ -238,6 +243,10 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         content.notice_routes.api,
         content.history_routes.area,
         content.insight_routes.area,
+        content.import_routes.area,
+        content.import_api.area,
+        content.brief_routes.area,
+        content.brief_api.area,
         content.insight_api.area,
         content.api.area,
         content.publishing_api.area,
@@ -249,6 +258,8 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         review.urgent_api.area,
         search.routes.area,
         search.api.area,
+        search.assist_routes.area,
+        search.assist_api.area,
     ):
         app.register_blueprint(area)
     _teach_templates(app)

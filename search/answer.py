@@ -1,5 +1,6 @@
 """A search page as JSON, the same for the API and the command line."""
 
+from content.cohorts import Finding
 from search.service import Hit, SearchPage
 
 
@@ -39,6 +40,20 @@ def _hit(hit: Hit) -> dict[str, object]:
         "why": [":".join(reason) for reason in hit.why],
         "unverified": asset.is_unverified,
         "handling": asset.handling.value,
-        "lift": None,
+        "lift": _lift(hit.lift),
         "also": [{"id": other.public_id, "title": other.title, "language": other.language} for other in hit.also],
+    }
+
+
+def _lift(one: Finding | None) -> dict[str, object] | None:
+    """The difference in shares won with its interval; None where it cannot be told."""
+    if one is None or one.difference is None:
+        return None
+    difference = one.difference
+    return {
+        "value": difference.value,
+        "low": difference.interval.low,
+        "high": difference.interval.high,
+        "n": one.exposed,
+        "verdict": one.verdict,
     }

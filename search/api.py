@@ -31,6 +31,16 @@ class AlsoShown(Shown):
     language: str
 
 
+class LiftShown(Shown):
+    """How much more often like deals were won that used it, with its 95 % interval; `n` deals used it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    verdict: Literal["helps", "hurts", "unclear", "not_enough_data"]
+
+
 class HitShown(Shown):
     id: str
     external_id: str | None
@@ -45,7 +55,7 @@ class HitShown(Shown):
     why: list[str]
     unverified: bool
     handling: str
-    lift: dict[str, float] | None
+    lift: LiftShown | None
     also: list[AlsoShown]
 
 

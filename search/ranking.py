@@ -1,5 +1,6 @@
 """The order of hits: how well an asset answers by words and meaning, then trust and language (pure)."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,11 @@ EXACT_TITLE: Final = 0.3
 ALL_IN_TITLE: Final = 0.06
 UNVERIFIED: Final = -0.03
 OWN_LANGUAGE: Final = 0.02
+HELPS: Final = 0.02
+HURTS: Final = -0.03
+USED: Final = 0.015
+MUCH_USED: Final = 50
+"""Deals from which on more use says no more."""
 """Bonuses on closeness and coverage: only an exact title overturns a clearly better match, the others settle near ties."""
 ALL: Final = 0.999
 STRONG: Final = 0.5
@@ -35,6 +41,10 @@ class Signals:
     exact_title: BoolArray
     verified: BoolArray
     own_language: BoolArray
+    effect: FloatArray | None = None
+    """1 for what is known to help to win, -1 for what is known to hurt, else 0."""
+    deals: FloatArray | None = None
+    """Deals that used it lately; counts for what is verified alone, so that a stale favourite does not feed itself."""
     story: IntArray | None = None
     """The same number for assets that tell the same in several languages."""
 
@@ -57,6 +67,11 @@ def merge(signals: Signals) -> Ranked:
         + UNVERIFIED * ~signals.verified
         + OWN_LANGUAGE * signals.own_language
     )
+    if signals.effect is not None:
+        scores = scores + np.where(signals.effect > 0, HELPS, HURTS * (signals.effect < 0))
+    if signals.deals is not None:
+        share = np.minimum(1.0, np.log1p(signals.deals) / math.log1p(MUCH_USED))
+        scores = scores + USED * share * signals.verified
     scores = _own_language_first(scores, signals)
     rows = np.lexsort((signals.asset_ids, ~signals.own_language, -scores))
     return Ranked(signals.asset_ids[rows], scores[rows], rows)

@@ -8,8 +8,10 @@ import numpy as np
 import structlog
 from sqlalchemy.orm import Session
 
-from content import activity, reading, taxonomy
+from content import activity, reading, saying, tallies, taxonomy
+from content.cohorts import Finding
 from content.deals import DealContext
+from content.insight import LEAST_SHOWN
 from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
 from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translation
 from content.taxonomy import Label, Vocabulary
@@ -33,8 +35,6 @@ LEXICAL_ONLY, DATABASE_ONLY = "lexical_only", "database_only"
 """What an answer may be limited to, as the interface names it."""
 ENOUGH = 0.5
 """The part of a query's weight from which on a section that holds its words is shown rather than the nearest in meaning."""
-NOT_SAID = frozenset({"触发", "trigger", "为什么有效", "why it works"})
-"""Headings of a talk track's sections that are for the rep alone: when to use it, and why it works."""
 FACET_ORDER = tuple(FACET_NAMES)
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ class Hit:
     passage: Passage | None
     section: TextSection | None
     why: tuple[ranking.Reason, ...]
+    lift: Finding | None = None
     also: tuple[Translation, ...] = ()
     """The same in other languages, as far as this reader may see it."""
 
@@ -219,6 +220,7 @@ def _order(
     known = reading.list_signals(session, [int(i) for i in best])
     signals = [known.get(int(i), Signal("", "", False)) for i in best]
     title_share = found.title_share[narrowed.rows][:RANKED]
+    learned = _learned(session)
     ranked = ranking.merge(
         ranking.Signals(
             asset_ids=best,
@@ -227,6 +229,8 @@ def _order(
             exact_title=_exact(query.text, signals, title_share),
             verified=np.array([not s.is_doubtful for s in signals], np.bool_),
             own_language=np.array([s.language == language for s in signals], np.bool_),
+            effect=np.array([_EFFECTS.get(learned.verdicts.get(int(i), ""), 0.0) for i in best]),
+            deals=np.array([float(learned.deals.get(int(i), 0)) for i in best]),
             story=np.array([s.story_id or -int(i) for i, s in zip(best, signals, strict=True)], np.int64),
         )
     )
@@ -238,6 +242,37 @@ _SORTED: Mapping[Sort, Callable[[Session, IntArray], IntArray]] = {
     Sort.USED: activity.rows_by_use,
     Sort.VERIFIED: reading.rows_by_verification,
 }
+
+
+USED_DAYS = 90
+_EFFECTS = {"helps": 1.0, "hurts": -1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What use and outcomes say, by text; nothing until they were counted for the first time."""
+
+    verdicts: Mapping[int, str]
+    deals: Mapping[int, int]
+
+
+def _learned(session: Session) -> _Learned:
+    book = tallies.lately(session)
+    if book is None:
+        return _Learned({}, {})
+    found = tallies.findings(book.ledger)
+    return _Learned({asset: one.verdict for asset, one in found.items()}, tallies.deals_lately(book, USED_DAYS))
+
+
+def _lifts(session: Session, assets: Sequence[ReadableAsset]) -> Mapping[int, Finding]:
+    """Of these, what is told to people: helps or hurts beyond doubt, on enough deals."""
+    book = tallies.lately(session)
+    found = tallies.findings(book.ledger) if book is not None else {}
+    return {
+        one.id: found[one.id]
+        for one in assets
+        if one.id in found and found[one.id].difference and found[one.id].exposed >= LEAST_SHOWN
+    }
 
 
 def _exact(text: str, signals: Sequence[Signal], title_share: FloatArray) -> BoolArray:
@@ -261,11 +296,13 @@ class _Asked:
 
 def _hits(session: Session, assets: Sequence[ReadableAsset], asked: _Asked) -> tuple[Hit, ...]:
     sections = reading.list_sections(session, assets)
-    return tuple(_hit(asset, sections.get(asset.id, ()), asked) for asset in assets)
+    lifts = _lifts(session, assets)
+    hits = (_hit(asset, sections.get(asset.id, ()), asked) for asset in assets)
+    return tuple(replace(hit, lift=lifts.get(hit.asset.id)) for hit in hits)
 
 
 def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked) -> Hit:
-    useful = _sayable(asset, [section for section in sections if section.plain.strip()])
+    useful = saying.sayable(asset, [section for section in sections if section.plain.strip()])
     passage = _passage(useful, asked.terms, asked.spots.get(asset.id))
     section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
     marked = passage is not None and any(is_marked for _, is_marked in passage.parts)
@@ -283,6 +320,7 @@ def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked)
         passage,
         section,
         _one_reason_a_tag(why, asset, asked.language),
+        None,
         asked.also.get(asset.id, ()),
     )
 
@@ -295,14 +333,6 @@ def _passage(useful: Sequence[TextSection], terms: Sequence[Term], spot: Spot | 
     if near is None or spot is None or share >= ENOUGH:
         return passage
     return snippets.passage_at(near, spot.start, spot.end, terms)
-
-
-def _sayable(asset: ReadableAsset, sections: list[TextSection]) -> list[TextSection]:
-    """A talk track's trigger holds the customer's words, which nobody wants to copy: what can be said comes in its place."""
-    if asset.type is not AssetType.TALK_TRACK:
-        return sections
-    rest = [section for section in sections if section.title.strip().casefold() not in NOT_SAID]
-    return rest or sections
 
 
 def _one_reason_a_tag(why: Sequence[ranking.Reason], asset: ReadableAsset, language: str) -> tuple[ranking.Reason, ...]:
