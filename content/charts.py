@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import altair as alt
 import vl_convert
-from markupsafe import Markup
 
 WIDTH: Final = 640
 BAR_HEIGHT: Final = 24
@@ -37,7 +36,7 @@ _QUIET_AXIS: Final[Mapping[str, Any]] = {
 }
 
 
-def bars_by_week(weeks: Sequence[tuple[str, int]], title: str) -> Markup:
+def bars_by_week(weeks: Sequence[tuple[str, int]], title: str) -> str:
     """Uses by week: `weeks` are the Monday as year-month-day and the number."""
     rows = [{"week": day, "n": count} for day, count in weeks]
     every_fourth = [day for day, _ in weeks][::4]
@@ -52,7 +51,7 @@ def bars_by_week(weeks: Sequence[tuple[str, int]], title: str) -> Markup:
     return _drawn(chart)
 
 
-def intervals(rows: Sequence[tuple[str, float, float, float, str]], title: str) -> Markup:
+def intervals(rows: Sequence[tuple[str, float, float, float, str]], title: str) -> str:
     """A dot and its interval for each row (name, value, low, high, verdict), shares from -1 to 1, zero marked."""
     data = [
         {"name": name, "value": value, "low": low, "high": high, "tone": tone} for name, value, low, high, tone in rows
@@ -75,7 +74,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float, str]], title: str) 
     return _drawn(zero + lines + dots)
 
 
-def shares(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> Markup:
+def shares(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> str:
     """Shares with their interval (group, name, value, low, high), each a bar from 0 to 1; groups stand one below another."""
     labels = [f"{group} · {name}" if group else name for group, name, *_ in rows]
     data = [
@@ -97,13 +96,13 @@ def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-untyped-call]  # the library's own class
 
 
-def _drawn(chart: Any) -> Markup:
+def _drawn(chart: Any) -> str:
     whole = chart.configure(background="transparent").configure_view(stroke=None).configure_axis(**_QUIET_AXIS)
     return _svg(json.dumps(whole.to_dict(), sort_keys=True, ensure_ascii=False))
 
 
 @lru_cache(maxsize=KEPT)
-def _svg(spec: str) -> Markup:
+def _svg(spec: str) -> str:
     """The picture of a specification; text in it is escaped by the renderer, and no outside address is ever asked."""
-    drawn = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    return Markup(drawn)  # noqa: S704  # made by the renderer from figures and titles, which it escapes
+    drawn: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    return drawn

@@ -11,11 +11,11 @@ from kb.errors import Forbidden
 EVERYBODY = {"search", "use", "account"}
 TABLE = {
     "rep": EVERYBODY,
-    "marketer": EVERYBODY | {"edit", "publish", "curate", "prove"},
+    "marketer": EVERYBODY | {"edit", "publish", "curate", "prove", "measure"},
     "reviewer": EVERYBODY | {"edit", "prove", "review"},
-    "manager": EVERYBODY,
-    "coordinator": EVERYBODY | {"edit"},
-    "admin": EVERYBODY | {"edit", "publish", "curate", "prove", "import", "administer", "metrics"},
+    "manager": EVERYBODY | {"measure"},
+    "coordinator": EVERYBODY | {"edit", "measure"},
+    "admin": EVERYBODY | {"edit", "publish", "curate", "prove", "measure", "import", "administer", "metrics"},
 }
 
 

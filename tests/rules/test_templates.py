@@ -18,6 +18,7 @@ MARKED_SAFE = {
     ("templates/review/report.html", "section.html"),
     ("templates/account/page.html", "setup.svg"),
     ("templates/share/page.html", "html"),
+    ("templates/_parts/figures.html", "svg"),
     ("templates/content/compare.html", "found.before_html"),
     ("templates/content/compare.html", "found.after_html"),
     ("templates/content/source.html", "found.now.html"),
