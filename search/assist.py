@@ -55,13 +55,20 @@ def last_sentences(transcript: str, most: int = SENTENCES) -> str:
 def assist(
     session: Session, finder: Finder, actor: Actor, deal: DealContext | None, transcript: str, language: str
 ) -> Answer:
-    """At most three passages that this reader may see on the deal; none where nothing is near enough."""
-    asked = last_sentences(transcript)
-    if sum(term.weight for term in analysis.query_terms(asked)) < LEAST_WEIGHT:
-        return Answer(asked, (), 0.0, None)
-    page = service.search(session, finder, actor, deal, Query.of(asked, limit=MOST, mode=Mode.HYBRID), language)
-    words_alone = page.limited in {LEXICAL_ONLY, DATABASE_ONLY} or finder.meaning.is_off
-    return Answer(asked, _sure(page.hits, WORDS_SURE if words_alone else SURE), page.took_ms, _limited(page.limited))
+    """At most three passages that this reader may see on the deal; none where nothing is near enough.
+
+    The last sentence alone is asked first, for it mostly is the question; then the last few together.
+    """
+    took, limited, whole = 0.0, None, last_sentences(transcript)
+    for asked in dict.fromkeys((last_sentences(transcript, 1), whole)):
+        if sum(term.weight for term in analysis.query_terms(asked)) < LEAST_WEIGHT:
+            continue
+        page = service.search(session, finder, actor, deal, Query.of(asked, limit=MOST, mode=Mode.HYBRID), language)
+        took, limited = took + page.took_ms, _limited(page.limited)
+        words_alone = limited is not None or finder.meaning.is_off
+        if hits := _sure(page.hits, WORDS_SURE if words_alone else SURE):
+            return Answer(asked, hits, took, limited)
+    return Answer(whole, (), took, limited)
 
 
 def _sure(hits: Sequence[Hit], least: float) -> tuple[Hit, ...]:

@@ -80,7 +80,7 @@ def test_a_note_is_read_by_the_deals_team_and_found_by_nobody(shop: Shop, sign_i
     read = f"/assets/{asset.public_id}?deal={shop.deal.external_id}"  # type: ignore[attr-defined]
     assert "Budget ends at eighty" in rep.get(read).text
     assert "Budget ends at eighty" in boss.get(read).text
-    assert "Budget ends at eighty" in boss.get(f"/deals/{shop.deal.external_id}").text
+    assert "Budget ends at eighty" in boss.get(f"/deals/{shop.deal.external_id}?deal={shop.deal.external_id}").text
     assert "Budget ends at eighty" in rep.get(f"/deals/{shop.deal.external_id}/brief").text
     other = shop.make.user()
     own = shop.make.deal(other)
