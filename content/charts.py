@@ -21,6 +21,14 @@ TONES: Final[Mapping[str, tuple[str, str]]] = {
     "unclear": (QUIET, "circle"),
 }
 """Colour and shape of each verdict."""
+ON_PAPER: Final[Mapping[str, str]] = {
+    "--ink": "#1C1E22",
+    "--quiet": "#5C626C",
+    "--line": "#E4E1DA",
+    "--accent": "#0E5A6B",
+    "--good": "#2B7A4B",
+    "--stop": "#B0261E",
+}
 _QUIET_AXIS: Final[Mapping[str, Any]] = {
     "labelColor": QUIET,
     "titleColor": QUIET,
@@ -90,6 +98,13 @@ def shares(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> 
     lines = base.mark_rule(color=INK, strokeWidth=1.5).encode(x="low:Q", x2="high:Q", y=y)
     dots = base.mark_point(color=INK, filled=True, size=40, opacity=1).encode(x="value:Q", y=y)
     return _drawn(bars + lines + dots)
+
+
+def standalone(svg: str) -> bytes:
+    """The drawing as a file of its own, in the colours of the light theme on white."""
+    for name, colour in ON_PAPER.items():
+        svg = svg.replace(f"var({name})", colour)
+    return svg.encode()
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:

@@ -43,6 +43,17 @@ def _file(name: str, head: Sequence[str], rows: Sequence[Sequence[exported_table
     return answer
 
 
+def _wanted_chart(drawn: Mapping[str, Any]) -> AnyResponse | None:
+    """The drawing that the address asks for as a file; None where it asks for none, or there is none."""
+    svg = drawn.get(f"{request.args.get('chart', '')}_chart") if request.args.get("format") == "svg" else None
+    if not svg:
+        return None
+    answer = Response(charts.standalone(svg), mimetype="image/svg+xml")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{request.args["chart"]}.svg"'
+    answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return answer
+
+
 def _wants_file() -> bool:
     return request.args.get("format", "") in FORMATS
 
@@ -57,10 +68,13 @@ def asset(reference: str) -> str | AnyResponse:
     filters = _filters()
     with reading() as db:
         page = dashboards.text_page(db, actor(), reference, filters, _language())
+    drawn = _text_charts(page)
+    if chart := _wanted_chart(drawn):
+        return chart
     if _wants_file():
         days = [(_day(monday), views, uses) for monday, views, uses in page.weeks]
         return _file("insight", [gettext("Week of"), gettext("Views"), gettext("Uses")], days)
-    return _page("content/insight.html", filters, page=page, **_text_charts(page))
+    return _page("content/insight.html", filters, page=page, **drawn)
 
 
 def _text_charts(page: TextPage) -> Mapping[str, Any]:
@@ -109,15 +123,12 @@ def team() -> str | AnyResponse:
     filters = _filters()
     with reading() as db:
         page = dashboards.team(db, actor(), filters)
+    drawn = {"win_chart": _win_chart(page.assisted, page.others), "funnel_chart": _funnel_chart(page.stages)}
+    if chart := _wanted_chart(drawn):
+        return chart
     if _wants_file():
         return _file("team", *_text_table(page.lines))
-    return _page(
-        "content/team.html",
-        filters,
-        page=page,
-        win_chart=_win_chart(page.assisted, page.others),
-        funnel_chart=_funnel_chart(page.stages),
-    )
+    return _page("content/team.html", filters, page=page, **drawn)
 
 
 def _win_chart(assisted: Share, others: Share) -> Any:
@@ -144,19 +155,15 @@ def library() -> str | AnyResponse:
         page = dashboards.library(db, actor(), filters, _language())
     if _wants_file():
         return _file("content", *_text_table(page.lines))
-    drawn = [line for line in page.lines if line.finding and line.finding.difference]
-    chosen = drawn if len(drawn) <= DRAWN else [*drawn[: DRAWN - 4], *drawn[-4:]]
+    with_lift = [line for line in page.lines if line.finding and line.finding.difference]
+    chosen = with_lift if len(with_lift) <= DRAWN else [*with_lift[: DRAWN - 4], *with_lift[-4:]]
     rows = [
         (line.title[:60], one.value, one.interval.low, one.interval.high, line.verdict)
         for line in chosen
         if line.finding and (one := line.finding.difference)
     ]
-    return _page(
-        "content/insight_library.html",
-        filters,
-        page=page,
-        lift_chart=charts.intervals(rows, gettext("Difference in the share of deals won")) if rows else "",
-    )
+    drawn = {"lift_chart": charts.intervals(rows, gettext("Difference in the share of deals won")) if rows else ""}
+    return _wanted_chart(drawn) or _page("content/insight_library.html", filters, page=page, **drawn)
 
 
 def _text_table(lines: Sequence[TextLine]) -> tuple[Sequence[str], Sequence[Sequence[exported_table.Cell]]]:

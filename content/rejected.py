@@ -1,8 +1,8 @@
 """Rows of an import that were refused: kept with their reason until somebody corrects them or sets them aside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import JSON, Index, String, Text, func, select, text
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kb import audit, clock
 from kb.access import Actor, Permission, require
-from kb.db import Base, public_id
+from kb.db import Base, Database, public_id
 from kb.errors import NotFound
 
 MOST_OF_A_RUN: Final = 5_000
@@ -153,6 +153,20 @@ def forget_old(session: Session) -> None:
     """Rows that are over hold names of customers, and are not kept for longer than they serve."""
     for row in session.scalars(select(RejectedRow).where(RejectedRow.ended_at < clock.now() - KEPT)):
         session.delete(row)
+
+
+def sweep(database: Database) -> Callable[[], None]:
+    """Once a day, what is over and old is forgotten."""
+    last: list[date] = []
+
+    def run() -> None:
+        today = clock.now().date()
+        if last != [today]:
+            last[:] = [today]
+            with database.writing() as session:
+                forget_old(session)
+
+    return run
 
 
 def _open(session: Session, reference: str) -> RejectedRow:

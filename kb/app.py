@@ -66,6 +66,7 @@ from content import (
     ledger,
     mail_digest,
     publishing,
+    rejected,
     submission,
 )
 from kb import (
@@ -174,6 +175,7 @@ def open_service(settings: Settings) -> Service:
                 urgent.sweep(database),
                 recalls.sweep(database),
                 ledger.sweep(database, clock.now),
+                rejected.sweep(database),
             ],
         ),
         embedding.worker(database, meaning),

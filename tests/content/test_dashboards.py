@@ -141,6 +141,16 @@ def test_the_sheet_of_the_team_opens_and_has_a_line_for_each_text(company: Make,
     assert [row[0] for row in rows] == ["Title", "Text FIRST", "Text SECOND"]
 
 
+def test_a_drawing_is_taken_along_in_colours_of_its_own(company: Make, sign_in: SignIn) -> None:
+    lead = sign_in(company.user(Role.MANAGER))
+    for address, chart in ((PAGES[0], "win"), (PAGES[0], "funnel"), (PAGES[1], "lift"), (PAGES[2], "stage")):
+        answer = lead.get(f"{address}&format=svg&chart={chart}")
+        assert answer.mimetype == "image/svg+xml"
+        assert "var(" not in answer.text
+        assert answer.text.startswith("<svg")
+    assert lead.get(f"{PAGES[0]}&format=svg&chart=none").mimetype == "text/html"
+
+
 def test_an_empty_company_says_what_would_stand_there(make: Make, sign_in: SignIn) -> None:
     lead = sign_in(make.user(Role.MANAGER))
     assert "No deals in this period" in lead.get("/insight").text
