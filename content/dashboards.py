@@ -176,9 +176,10 @@ class StageLine:
 
     stage: Label
     entered: int
-    used: int
-    went_on: int
-    ended: int
+    used: int | None
+    went_on: int | None
+    ended: int | None
+    """None of so few deals that the numbers would tell of single ones."""
     went_on_used: Share
     went_on_others: Share
 
@@ -319,8 +320,8 @@ class TextPage:
     stages: Sequence[Slice]
     """By the stage in which the deal stood when it was used."""
     segments: Sequence[Slice]
-    people: Sequence[tuple[str, int]]
-    """Who used it and how often; for those who edit it alone."""
+    people: Sequence[str]
+    """Who used it, by name and not by how much; for those who edit it alone."""
     deals: DrillDown
     won_or_lost: Share
     """Won of those won or lost, without those that ended undecided."""
@@ -351,14 +352,10 @@ def text_page(session: Session, actor: Actor, reference: str, filters: Filters, 
     stage[on_deal] = tallies.stage_at(book, counted.row[on_deal], counted.at[on_deal])
     versions = {row.id: str(row.number) for row in session.execute(_numbers(named.id))}
     labels = {label.id: label.text(language) for label in words.facet(Facet.STAGE.value)}
-    people: Sequence[tuple[str, int]] = ()
+    people: Sequence[str] = ()
     if may_edit:
-        ids, often = np.unique(counted.user[is_use], return_counts=True)
-        names = users.list_names(session, set(ids.tolist()))
-        people = sorted(
-            ((names.get(one, ""), count) for one, count in zip(ids.tolist(), often.tolist(), strict=True)),
-            key=lambda row: (-row[1], row[0]),
-        )[:SHORT]
+        ids = set(np.unique(counted.user[is_use]).tolist())
+        people = sorted(name for name in users.list_names(session, ids).values() if name)
     in_stage, to_close = tallies.kept_with(book, ("cycle", named.id), lambda: _cycles(book, named.id))
     tally = line.tally
     return TextPage(
@@ -667,6 +664,7 @@ class _Desk:
             over = on | ~np.isnan(deals.closed[rows])
             sizes = [int((over & used).sum()), int((over & ~used).sum())]
             hidden = tallies.quiet(sizes, LEAST_SHOWN)
+            tells = len(rows) >= LEAST_SHOWN
             lines.append(
                 StageLine(
                     label, len(rows), int(used.sum()), int(on.sum()), int((over & ~on).sum()),

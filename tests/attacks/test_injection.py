@@ -5,11 +5,13 @@ import re
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from content import charts
 from content.crm import CsvImport
 from content.kinds import Facet
 from kb import audit, outbox
@@ -136,6 +138,24 @@ def test_A79_no_path_leads_out_of_its_folder(make: Make, sign_in: SignIn, path: 
     assert got.status_code in {404, 400, 308}
     assert "root:" not in got.text
     assert "[project]" not in got.text
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "file:///etc/passwd", "http://127.0.0.1:9/x.png", '<image href="file:///etc/passwd"/>', "@import url(http://x.example)",
+        "</text><script>alert(1)</script>", "\\input{/etc/passwd}", "&xxe;",
+    ],
+)  # fmt: skip
+def test_A81_drawings_ask_for_nothing_and_hold_titles_as_text_alone(title: str) -> None:
+    drawn = charts.intervals([(title, 0.1, 0.0, 0.2, "helps")], title) + charts.shares(
+        [("", title, 0.5, 0.4, 0.6)], title
+    )
+    tree = ElementTree.fromstring(f"<all>{drawn}</all>")
+    names = {element.tag.rpartition("}")[2] for element in tree.iter()}
+    assert names <= {"all", "svg", "g", "path", "line", "rect", "text", "defs", "clipPath"}
+    assert {name for element in tree.iter() for name in element.attrib if "href" in name} == set()
+    assert title in [element.text for element in tree.iter()]
 
 
 def test_A89_secrets_stand_in_no_log_and_no_trail(

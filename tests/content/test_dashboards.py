@@ -1,5 +1,6 @@
 """Pages of figures: who sees which, what is withheld, and that tables can be taken along safely."""
 
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -157,3 +158,35 @@ def test_an_empty_company_says_what_would_stand_there(make: Make, sign_in: SignI
     assert "Nothing to measure yet" in lead.get("/insight/content").text
     with pytest.raises(Invalid):
         dashboards.filters_of({"days": "7"})
+
+
+def test_where_counting_takes_long_pages_show_the_last_count_while_the_next_is_made(
+    company: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "QUICK", -1.0)
+    monkeypatch.setattr(tallies, "REST", 0.0)
+    database = company.service.database
+    with database.reading() as db:
+        first = tallies.present(db)
+    with database.reading() as db:
+        asset = db.scalars(select(Asset).where(Asset.external_id == "NEVER")).one()
+    company.use(company.user(), asset)
+    for _ in range(200):
+        with database.reading() as db:
+            found = tallies.present(db)
+        if found is not first:
+            break
+        time.sleep(0.05)
+    assert len(found.counted.at) == len(first.counted.at) + 1
+    assert tallies.counts(found, tallies.Period())[asset.id].uses == 1
+
+
+def test_hits_carry_the_lift_of_what_is_known(company: Make, sign_in: SignIn) -> None:
+    company.index()
+    rep = sign_in(company.user())
+    hits = {hit["external_id"]: hit for hit in rep.get("/api/v1/search?q=Text").json["hits"]}  # type: ignore[index]
+    assert hits["NEVER"]["lift"] is None
+    lift = hits["FIRST"]["lift"]
+    assert lift["low"] < lift["value"] < lift["high"]
+    assert lift["n"] >= 30
+    assert "points won" in rep.get("/search?q=Text&deal=").text or lift["verdict"] == "unclear"

@@ -299,6 +299,26 @@ def test_what_is_not_read_and_what_is_left_out_is_told_once(company: Service, tm
     ]
 
 
+def test_salesforces_history_of_stages_loads_and_an_older_state_overwrites_nothing(
+    company: Service, tmp_path: Path
+) -> None:
+    head = "Id,Account.Name,StageName,CloseDate,CreatedDate,LastModifiedDate\n"
+    row = "006A1,Acme,{},2026-03-31,2026-02-01T01:02:03.000+0000,{}T00:00:00.000+0000\n"
+    bring(company, "deals", write(tmp_path, head + row.format("Closed Won", "2026-04-01")), "salesforce-deals")
+    older = bring(company, "deals", write(tmp_path, head + row.format("Prospecting", "2026-03-01")), "salesforce-deals")
+    assert (older.unchanged, deals(company)["006A1"].outcome) == (1, "won")
+    history = write(
+        tmp_path,
+        "OpportunityId,StageName,CreatedDate\n"
+        "006A1,Prospecting,2026-02-01T01:02:03.000+0000\n"
+        "006A1,Negotiation/Review,2026-03-01T01:02:03.000+0000\n"
+        "006A1,Closed Won,2026-03-31T01:02:03.000+0000\n",
+    )
+    report = bring(company, "stages", history, "salesforce-stages")
+    assert (report.created, report.failed) == (2, [])
+    assert bring(company, "stages", history, "salesforce-stages").unchanged == 2
+
+
 def test_a_salesforce_export_for_data_loads_with_its_own_names(company: Service, tmp_path: Path) -> None:
     """No report: names of the interface, times with offset, an expected close date on every open deal."""
     table = write(

@@ -1,5 +1,7 @@
 """The order of hits and the reasons given."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from search.analysis import query_terms
@@ -70,3 +72,15 @@ def test_of_one_story_in_two_languages_the_readers_comes_where_the_better_would(
     ranked = merge(signals)
     assert ranked.asset_ids.tolist() == [2, 1, 3]
     assert ranked.scores[0] == ranked.scores[1]
+
+
+def test_what_helps_and_what_is_used_wins_near_ties_and_nothing_else() -> None:
+    alike = signals(*((number, 0.5, 0, False, True, True) for number in (1, 2, 3, 4)))
+    learned = replace(alike, effect=np.array([-1.0, 0, 0, 1]), deals=np.array([0.0, 0, 40, 0]))
+    assert merge(learned).asset_ids.tolist() == [4, 3, 2, 1]
+    better = signals((1, 0.6, 0, False, True, True), (2, 0.5, 0, False, True, True))
+    loved = replace(better, effect=np.array([-1.0, 1]), deals=np.array([0.0, 10_000]))
+    assert merge(loved).asset_ids.tolist() == [1, 2], "a clearly better match stays first"
+    doubted = signals((1, 0.5, 0, False, False, True), (2, 0.5, 0, False, False, True))
+    used = replace(doubted, deals=np.array([0.0, 50]))
+    assert merge(used).scores[0] == merge(used).scores[1], "use of what nobody verified counts for nothing"
