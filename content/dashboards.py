@@ -667,9 +667,13 @@ class _Desk:
             tells = len(rows) >= LEAST_SHOWN
             lines.append(
                 StageLine(
-                    label, len(rows), int(used.sum()), int(on.sum()), int((over & ~on).sum()),
+                    label,
+                    len(rows),
+                    int(used.sum()) if tells else None,
+                    int(on.sum()) if tells else None,
+                    int((over & ~on).sum()) if tells else None,
                     share(int((on & used).sum()), sizes[0], tells=0 not in hidden),
                     share(int((on & over & ~used).sum()), sizes[1], tells=1 not in hidden),
                 )
-            )  # fmt: skip
+            )
         return lines
