@@ -145,9 +145,10 @@ def _finding(
     m0 = all_deals - np.bincount(cohort.stratum[out], minlength=strata)
     b = all_won - np.bincount(cohort.stratum[out], weights=cohort.won[out], minlength=strata).astype(np.int64)
     both = (m1 > 0) & (m0 > 0)
-    in_weight = int(np.count_nonzero(both[cohort.stratum[exposed]]))
+    in_weight = len(np.unique(cohort.deal[exposed[both[cohort.stratum[exposed]]]]))
     others = _others(cohort, out, both)
-    total, won = len(np.unique(cohort.deal[exposed])), int(a.sum())
+    total = len(np.unique(cohort.deal[exposed]))
+    won = len(np.unique(cohort.deal[exposed[cohort.won[exposed]]]))
     needed = max(0, LEAST - in_weight) + max(0, LEAST - others)
     return Finding(
         asset,

@@ -161,7 +161,7 @@ def library(session: Session, actor: Actor, filters: Filters, language: str) -> 
         sorted((line for line in live if not line.is_verified and line.tally.uses), key=lambda line: -line.tally.uses)[
             :SHORT
         ],
-        [line for line in order if line.verdict == "hurts"][:SHORT],
+        [line for line in reversed(order) if line.verdict == "hurts"][:SHORT],
         desk.by_type(),
         desk.by_tag(language),
         desk.segments,

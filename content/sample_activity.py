@@ -38,10 +38,10 @@ READERS: Final = (
 """Who looks things up without a deal."""
 
 EFFECTS: Final[Mapping[str, float]] = {
-    "TT-PRICE-ZH": 0.26,
+    "TT-PRICE-ZH": 0.34,
     "TT-PRICE-EN": 0.22,
     "TT-DOWNTIME-ZH": 0.18,
-    "CS-YUANSHAN-ZH": 0.10,
+    "CS-YUANSHAN-ZH": 0.20,
     "CS-HALDEN-EN": 0.12,
     "TT-REFERENCE-EN": 0.08,
     "BC-CLOUD-ZH": -0.08,
