@@ -249,6 +249,8 @@ class DealRow:
     outcome: Outcome
     stage: Label | None
     uses: int
+    is_inferred: bool
+    """Every use on it was only inferred: from a person, a customer and the days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +285,16 @@ def deals_of(session: Session, actor: Actor, reference: str, filters: Filters, o
     words = taxonomy.load(session)
     found = session.scalars(select(Deal).where(Deal.id.in_(mine[:MOST_DEALS]))).all()
     stage = _stages_of(book, words, mine[:MOST_DEALS])
+    known = set(deals.id[counted.row[chosen & ~counted.is_inferred]].tolist())
     listed = [
-        DealRow(deal.external_id, deal.account, Outcome(deal.outcome), stage.get(deal.id), often[deal.id])
+        DealRow(
+            deal.external_id,
+            deal.account,
+            Outcome(deal.outcome),
+            stage.get(deal.id),
+            often[deal.id],
+            deal.id not in known,
+        )
         for deal in found
     ]
     listed.sort(key=lambda row: (-row.uses, row.account))

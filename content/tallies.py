@@ -77,6 +77,8 @@ class Counted:
     kind: NDArray[np.int8]
     row: Indices
     at: Floats
+    is_inferred: Flags
+    """The deal was inferred, neither chosen nor embedded: it is counted and marked, and exposes nothing."""
 
     @property
     def is_use(self) -> Flags:
@@ -276,12 +278,17 @@ def count(ledger: Ledger) -> Book:
     window = np.where(is_use, USE_DAYS, VIEW_DAYS)
     judged = ~is_use & (events.kind != VIEW)
     group = np.where(is_use, row, -2)
-    kept = _apart(events.user, events.asset, group, events.kind, at, window) | judged
+    # of two at the same moment, the one whose deal is known best is kept
+    first = np.lexsort((events.source, at))
+    kept = np.zeros(len(at), dtype=bool)
+    apart = _apart(events.user[first], events.asset[first], group[first], events.kind[first], at[first], window[first])
+    kept[first] = apart | judged[first]
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(at[chosen], kind="stable")]
     counted = Counted(
-        events.asset[chosen], events.version[chosen], events.user[chosen], events.kind[chosen], row[chosen], at[chosen]
-    )
+        events.asset[chosen], events.version[chosen], events.user[chosen], events.kind[chosen], row[chosen], at[chosen],
+        events.source[chosen] == SOURCES.index(DealSource.INFERRED),
+    )  # fmt: skip
     exposing = np.flatnonzero(is_use & inside & np.isin(events.source, EXPOSING))
     exposing = exposing[~np.isnan(deals.closed[row[exposing]])]
     return Book(ledger, counted, Uses(events.asset[exposing], events.deal[exposing], at[exposing]))

@@ -68,6 +68,14 @@ def test_the_drill_down_names_ones_own_deals_and_counts_the_others(company: Make
     assert whole.rows[0].account not in page
 
 
+def test_deals_whose_use_was_only_inferred_are_marked(company: Make) -> None:
+    with company.service.database.reading() as db:
+        found = dashboards.deals_of(db, access.operator(), "FIRST", Filters(0))
+        second = dashboards.deals_of(db, access.operator(), "SECOND", Filters(0))
+    assert {row.is_inferred for row in found.rows} == {True, False}
+    assert {row.is_inferred for row in second.rows} == {False}
+
+
 def test_the_figures_of_the_team_add_up(company: Make) -> None:
     with company.service.database.reading() as db:
         page = dashboards.team(db, access.operator(), Filters(0))
