@@ -654,9 +654,10 @@ class _Desk:
         row = deals.rows(entries.deal) if len(entries.deal) else entries.deal
         use_row, use_at = counted.row[is_use], counted.at[is_use]
         use_stage = tallies.stage_at(book, use_row, use_at)
-        used_in = set(zip(use_row.tolist(), use_stage.tolist(), strict=True))
+        span = max((label.id for label in words.facet(Facet.STAGE.value)), default=0) + 1
+        used_in = np.unique(use_row * span + np.minimum(use_stage, span - 1))
         positions = {label.id: label.position for label in words.facet(Facet.STAGE.value)}
-        place = np.array([positions.get(stage, -1) for stage in entries.stage.tolist()], np.int64)
+        place = tallies.places(entries.stage, positions)
         furthest = np.full(len(deals.id), -1, np.int64)
         np.maximum.at(furthest, row[row >= 0], place[row >= 0])
         furthest[deals.outcome == tallies.WON] = max(positions.values(), default=0) + 1
@@ -669,7 +670,7 @@ class _Desk:
             rows = rows[self.deals[rows]]
             if not len(rows):
                 continue
-            used = np.array([(one, label.id) in used_in for one in rows.tolist()], bool)
+            used = np.isin(rows * span + label.id, used_in)
             on = furthest[rows] > label.position
             over = on | ~np.isnan(deals.closed[rows])
             sizes = [int((over & used).sum()), int((over & ~used).sum())]

@@ -439,8 +439,7 @@ def could_use(
     if len(entries.deal):
         row = deals.rows(entries.deal)
         chosen = (row >= 0) & (entries.entered < period.until)
-        place = np.array([positions.get(stage, -1) for stage in entries.stage[chosen].tolist()], np.int64)
-        np.maximum.at(furthest, row[chosen], place)
+        np.maximum.at(furthest, row[chosen], places(entries.stage[chosen], positions))
     furthest[deals.outcome == WON] = max(positions.values(), default=0)
     closed = np.where(np.isnan(deals.closed), math.inf, deals.closed)
     alive = (deals.created < period.until) & (closed > period.since)
@@ -458,6 +457,12 @@ def could_use(
         ended = ends[group]
         found[text.asset] = len(ended) - int(np.searchsorted(ended, text.published, side="right"))
     return found
+
+
+def places(stages: Indices, positions: Mapping[int, int]) -> Indices:
+    """The order of each stage; -1 for one that is in no list."""
+    names, number = np.unique(stages, return_inverse=True)
+    return np.array([positions.get(name, -1) for name in names.tolist()], np.int64)[number]
 
 
 def stage_at(book: Book, rows: Indices, at: Floats) -> Indices:

@@ -27,6 +27,8 @@ WORDS_SURE: Final = 0.5
 """Scores from which on a passage is shown: by meaning and words, beside the best one, and by words alone."""
 LEAST_WEIGHT: Final = 1.5
 """Of the query's weighty words there must be so much: "well, then" asks for nothing."""
+IN_TIME_MS: Final = 60.0
+"""Where the first look took longer, there is no second one: an answer that comes late is none."""
 SENTENCE: Final = re.compile(r"[^。！？!?.;；\n]+[。！？!?.;；\n]*")
 
 
@@ -61,6 +63,8 @@ def assist(
     """
     took, limited, whole = 0.0, None, last_sentences(transcript)
     for asked in dict.fromkeys((last_sentences(transcript, 1), whole)):
+        if took > IN_TIME_MS:
+            break
         if sum(term.weight for term in analysis.query_terms(asked)) < LEAST_WEIGHT:
             continue
         page = service.search(session, finder, actor, deal, Query.of(asked, limit=MOST, mode=Mode.HYBRID), language)
