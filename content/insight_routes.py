@@ -72,8 +72,11 @@ def asset(reference: str) -> str | AnyResponse:
     if chart := _wanted_chart(drawn):
         return chart
     if _wants_file():
+        of_slices = {"stages": page.stages, "segments": page.segments, "versions": page.versions}
+        if (name := request.args.get("table", "")) in of_slices:
+            return _file(name, *_slices_table(of_slices[name]))
         days = [(_day(monday), views, uses) for monday, views, uses in page.weeks]
-        return _file("insight", [gettext("Week of"), gettext("Views"), gettext("Uses")], days)
+        return _file("weeks", [gettext("Week of"), gettext("Views"), gettext("Uses")], days)
     return _page("content/insight.html", filters, page=page, **drawn)
 
 
@@ -127,6 +130,12 @@ def team() -> str | AnyResponse:
     if chart := _wanted_chart(drawn):
         return chart
     if _wants_file():
+        if request.args.get("table") == "funnel":
+            return _file("stages", *_funnel_table(page.stages))
+        if request.args.get("table") == "wins":
+            named = ((gettext("used content"), page.assisted), (gettext("used none"), page.others))
+            head = [gettext("Deals"), gettext("Closed deals"), *_win_heads()]
+            return _file("wins", head, [[name, one.n, *_win_cells(one)] for name, one in named])
         return _file("team", *_text_table(page.lines))
     return _page("content/team.html", filters, page=page, **drawn)
 
@@ -154,6 +163,9 @@ def library() -> str | AnyResponse:
     with reading() as db:
         page = dashboards.library(db, actor(), filters, _language())
     if _wants_file():
+        of_slices = {"types": page.types, "tags": page.tags}
+        if (name := request.args.get("table", "")) in of_slices:
+            return _file(name, *_slices_table(of_slices[name]))
         return _file("content", *_text_table(page.lines))
     with_lift = [line for line in page.lines if line.finding and line.finding.difference]
     chosen = with_lift if len(with_lift) <= DRAWN else [*with_lift[: DRAWN - 4], *with_lift[-4:]]
@@ -164,6 +176,35 @@ def library() -> str | AnyResponse:
     ]
     drawn = {"lift_chart": charts.intervals(rows, gettext("Difference in the share of deals won")) if rows else ""}
     return _wanted_chart(drawn) or _page("content/insight_library.html", filters, page=page, **drawn)
+
+
+def _win_heads() -> Sequence[str]:
+    return [gettext("Win rate"), gettext("Win rate, low"), gettext("Win rate, high")]
+
+
+def _win_cells(one: Share) -> Sequence[float | None]:
+    return [one.value, one.interval.low if one.interval else None, one.interval.high if one.interval else None]
+
+
+def _slices_table(slices: Sequence[Slice]) -> tuple[Sequence[str], Sequence[Sequence[exported_table.Cell]]]:
+    head = [gettext("Name"), gettext("Uses"), gettext("Deals"), gettext("Closed deals"), *_win_heads()]
+    rows = [
+        [gettext(one.name), one.tally.uses, one.tally.deals, one.tally.closed, *_win_cells(one.win)] for one in slices
+    ]
+    return head, rows
+
+
+def _funnel_table(stages: Sequence[StageLine]) -> tuple[Sequence[str], Sequence[Sequence[exported_table.Cell]]]:
+    head = [
+        gettext("Stage"), gettext("Entered"), gettext("Used content there"), gettext("Went on"), gettext("Ended there"),
+        gettext("Went on, with use"), gettext("Went on, without"),
+    ]  # fmt: skip
+    rows: list[Sequence[exported_table.Cell]] = [
+        [line.stage.text(_language()), line.entered, line.used, line.went_on, line.ended, line.went_on_used.value,
+         line.went_on_others.value]
+        for line in stages
+    ]  # fmt: skip
+    return head, rows
 
 
 def _text_table(lines: Sequence[TextLine]) -> tuple[Sequence[str], Sequence[Sequence[exported_table.Cell]]]:

@@ -160,6 +160,20 @@ def test_a_drawing_is_taken_along_in_colours_of_its_own(company: Make, sign_in: 
     assert lead.get(f"{PAGES[0]}&format=svg&chart=none").mimetype == "text/html"
 
 
+@pytest.mark.parametrize(
+    ("address", "table", "first"),
+    [
+        (PAGES[0], "funnel", "Stage"), (PAGES[0], "wins", "Deals"), (PAGES[1], "types", "Name"), (PAGES[1], "tags", "Name"),
+        (PAGES[2], "stages", "Name"), (PAGES[2], "segments", "Name"), (PAGES[2], "versions", "Name"), (PAGES[2], "", "Week of"),
+    ],
+)  # fmt: skip
+def test_every_table_is_taken_along(company: Make, sign_in: SignIn, address: str, table: str, first: str) -> None:
+    lead = sign_in(company.user(Role.MANAGER))
+    lines = lead.get(f"{address}&format=csv&table={table}").data.decode("utf-8-sig").splitlines()
+    assert lines[0].startswith(first)
+    assert len(lines) > 1 or table in {"tags", "versions"}
+
+
 def test_an_empty_company_says_what_would_stand_there(make: Make, sign_in: SignIn) -> None:
     lead = sign_in(make.user(Role.MANAGER))
     assert "No deals in this period" in lead.get("/insight").text
