@@ -20,12 +20,12 @@ EXACT_TITLE: Final = 0.3
 ALL_IN_TITLE: Final = 0.06
 UNVERIFIED: Final = -0.03
 OWN_LANGUAGE: Final = 0.02
-HELPS: Final = 0.02
-HURTS: Final = -0.03
-USED: Final = 0.015
+HELPS: Final = 0.01
+HURTS: Final = -0.015
+USED: Final = 0.008
+"""Bonuses on closeness and coverage: only an exact title overturns a clearly better match, the others settle near ties."""
 MUCH_USED: Final = 50
 """Deals from which on more use says no more."""
-"""Bonuses on closeness and coverage: only an exact title overturns a clearly better match, the others settle near ties."""
 ALL: Final = 0.999
 STRONG: Final = 0.5
 MUCH: Final = 0.45
