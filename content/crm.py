@@ -125,8 +125,13 @@ class CsvImport:
                 asks = not rejected.is_empty(session, self._kind)
                 ready = [one for number, row in batch if (one := self._mapped(number, row)) is not None]
                 told = self._together(session, ready) if self._kind != "users" else None
-                for line in told if told is not None else self._one_by_one(session, ready):
-                    self._tell(session, path, name, line, asks=asks)
+                done = list(told if told is not None else self._one_by_one(session, ready))
+                for line in done:
+                    self._tell(session, path, name, line)
+                if asks:
+                    key = rejected.KEYS[self._kind]
+                    taken = [line.row.get(key, "")[:120] for line in done if line.outcome is not None]
+                    rejected.accepted(session, self._kind, taken)
                 self._record(session, name, before)
             progress(self.report.total)
             time.sleep(BREATH)
@@ -210,12 +215,10 @@ class CsvImport:
         except KbError as error:
             return _Line(line.number, line.row, refusal=(error.code, error.text))
 
-    def _tell(self, session: Session, path: str, name: str, line: "_Line", *, asks: bool) -> None:
-        """Count the row; a refused one is kept until it is corrected, and ends when a row of its name is taken."""
+    def _tell(self, session: Session, path: str, name: str, line: "_Line") -> None:
+        """Count the row; a refused one is kept until it is corrected, or until a row of its name is taken."""
         if line.outcome is not None:
             self.report.count(line.outcome)
-            if asks:
-                rejected.accepted(session, self._kind, [line.row.get(rejected.KEYS[self._kind], "")[:120]])
         elif line.refusal is not None:
             code, message = line.refusal
             self.report.failed.append(Failure(path, line.number, code, message))

@@ -85,7 +85,10 @@ class Refused:
 def keep(
     session: Session, kind: str, source: str, line: int | None, row: Mapping[str, str], code: str, message: str
 ) -> None:
-    """Keep a refused row; the same row refused again takes the place of its former refusal."""
+    """Keep a refused row; the same row refused again takes the place of its former refusal.
+
+    Rows without a name, and the many stages of one deal, are the same only where they say the same.
+    """
     key = row.get(KEYS[kind], "")[:120]
     given = {name: value.replace("\x00", "�") for name, value in row.items()}
     same = session.scalars(
@@ -93,7 +96,8 @@ def keep(
         .where(RejectedRow.kind == kind, RejectedRow.key == key, RejectedRow.ended_at.is_(None))
         .order_by(RejectedRow.id)
     ).all()
-    found = next((one for one in same if kind != "stages" or one.row == given), None)
+    is_named = bool(key) and kind != "stages"
+    found = next((one for one in same if is_named or one.row == given), None)
     if found is None:
         found = RejectedRow(kind=kind, key=key)
         session.add(found)

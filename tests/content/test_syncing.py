@@ -87,3 +87,11 @@ def test_refused_rows_are_forgotten_after_a_while(make: Make) -> None:
         db.flush()
         rejected.forget_old(db)
         assert db.scalars(select(RejectedRow)).all() == []
+
+
+def test_rows_without_a_name_stand_beside_each_other(make: Make, sign_in: SignIn) -> None:
+    admin = sign_in(make.user(Role.ADMIN, clearance=Tier.CONFIDENTIAL))
+    rows = [{**ROW, "external_id": "", "account": account} for account in ("One", "Two", "One")]
+    admin.post("/api/v1/sync/crm/deals", json={"after": "", "cursor": "1", "rows": rows})
+    kept = admin.get("/api/v1/imports/rejected").json["items"]  # type: ignore[index]
+    assert sorted(one["row"]["account"] for one in kept) == ["One", "Two"]
