@@ -74,7 +74,7 @@ def of_deal(session: Session, actor: Actor, deal: DealContext, language: str) ->
     require(actor, Permission.SEARCH)
     words = taxonomy.load(session)
     visible = reading.visible_ids(session, actor, deal)
-    found = tallies.findings(tallies.present(session).ledger)
+    found = tallies.findings(tallies.present(session))
     bonus = _bonus(session, visible, found)
     chosen: dict[AssetType, Sequence[Fitting]] = {}
     for kind, most in (

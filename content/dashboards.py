@@ -407,7 +407,7 @@ def _weeks(book: Book, own: Flags) -> Sequence[tuple[float, int, int]]:
 
 
 def _cycles(book: Book, asset: int) -> tuple[Cycle | None, Cycle | None]:
-    measured = tallies.cohort(book.ledger)
+    measured = tallies.cohort(book)
     exposed, before = cohorts.exposed_to(measured.members, book.uses, asset)
     return (
         _cycle(measured.in_stage, measured.members, exposed, before),
@@ -521,7 +521,7 @@ class _Desk:
     def lines(self) -> list[TextLine]:
         """Every text with its counts; constant in the number of queries."""
         counts = self._counts()
-        found = tallies.findings(self.book.ledger, self.filters.segment)
+        found = tallies.findings(self.book, self.filters.segment)
         could, readers = self._reach()
         return [
             self._line(

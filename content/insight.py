@@ -52,7 +52,7 @@ def lift(session: Session, actor: Actor, reference: str = "") -> Sequence[LiftLi
     """
     require(actor, Permission.SEARCH)
     shown = _shown(session, actor, reference)
-    found = {asset: one for asset, one in tallies.findings(tallies.present(session).ledger).items() if asset in shown}
+    found = {asset: one for asset, one in tallies.findings(tallies.present(session)).items() if asset in shown}
     for asset_id in shown if reference else ():
         found.setdefault(asset_id, Finding(asset_id, 0, 0, 0, None, None, None, 2 * cohorts.LEAST, None))
     lines = [_line(shown[one.asset], one, whole=not actor.is_user) for one in found.values()]

@@ -5,9 +5,10 @@ order in which rows came, the columns hold the same rows; `recount` reads everyt
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from content.deals import Deal, DealChange, DealStage, DealTag
 from content.kinds import DealSource, Facet, Outcome, UseKind
 from content.models import UseEvent
 from content.taxonomy import Tag
+from kb import clock
 from kb.db import Database, is_postgresql
 
 Indices = NDArray[np.int64]
@@ -37,7 +39,8 @@ SECONDS_A_DAY: Final = 86_400
 PIECE: Final = 500
 """Changed deals that are asked for in one statement."""
 MOST_PATIENCE: Final = 10_000
-"""Numbers of events that are missing and still waited for: another transaction may hold them."""
+PATIENCE: Final = 600.0
+"""So many missing numbers of events are waited for, and so many seconds: another transaction may hold them."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,8 +99,8 @@ class Ledger:
     entries: Entries
     last_event: int
     last_change: int
-    missing: frozenset[int] = frozenset()
-    """Numbers below `last_event` that were not there when it was read."""
+    missing: Mapping[int, float] = field(default_factory=dict)
+    """Numbers below `last_event` that were not there, and since when (monotonic seconds) they are waited for."""
 
 
 def read(session: Session) -> Ledger:
@@ -132,13 +135,13 @@ def _with_events(session: Session, ledger: Ledger, last_event: int) -> Ledger:
     joined = _joined(ledger.events, fresh)
     order = np.argsort(joined.id, kind="stable")
     found = set(fresh.id.tolist())
-    gaps = (
-        set(range(ledger.last_event + 1, last_event)) - found
-        if last_event - ledger.last_event < MOST_PATIENCE
-        else set()
-    )
-    waits = sorted((set(ledger.missing) - found) | gaps)[-MOST_PATIENCE:]
-    return replace(ledger, events=_picked(joined, order), last_event=last_event, missing=frozenset(waits))
+    new = range(ledger.last_event + 1, last_event) if last_event - ledger.last_event < MOST_PATIENCE else range(0)
+    now = time.monotonic()
+    waits = {
+        number: since for number, since in ledger.missing.items() if number not in found and now - since < PATIENCE
+    }
+    waits |= {number: now for number in new if number not in found}
+    return replace(ledger, events=_picked(joined, order), last_event=last_event, missing=waits)
 
 
 def _with_deals(session: Session, ledger: Ledger, last_change: int) -> Ledger:
@@ -168,10 +171,10 @@ def differences(kept: Ledger, fresh: Ledger) -> list[str]:
     told = []
     for name in ("events", "deals", "entries"):
         ours, theirs = getattr(kept, name), getattr(fresh, name)
-        for field in fields(ours):
-            one, other = getattr(ours, field.name), getattr(theirs, field.name)
+        for column in fields(ours):
+            one, other = getattr(ours, column.name), getattr(theirs, column.name)
             if one.shape != other.shape or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
-                told.append(f"{name}.{field.name}")
+                told.append(f"{name}.{column.name}")
     return told
 
 
@@ -180,17 +183,28 @@ class Keeper:
 
     def __init__(self) -> None:
         self._kept: WeakKeyDictionary[Pool, Ledger] = WeakKeyDictionary()
+        self._read_on: WeakKeyDictionary[Pool, date] = WeakKeyDictionary()
         self._turn = threading.Lock()
 
     def of(self, session: Session) -> Ledger:
-        """As this session sees the database; a writing session gets its own, which nobody else sees."""
+        """As this session sees the database, read anew once a day; a writing session gets its own, which nobody else sees."""
         if not session.info.get("reading"):
             return read(session)
+        today = clock.now().date()
+        if self._read_on.setdefault(_pool(session), today) != today:
+            self._tell(self.recount(session))
         with self._turn:
             kept = self._kept.get(_pool(session))
             found = read(session) if kept is None else catch_up(session, kept)
             self._kept[_pool(session)] = found
             return found
+
+    @staticmethod
+    def _tell(columns: Sequence[str]) -> None:
+        if columns:
+            log.error("figures.differ", columns=columns)
+        else:
+            log.info("figures.agree")
 
     def recount(self, session: Session) -> list[str]:
         """Read everything again and keep that; names what differed from what was kept."""
@@ -199,6 +213,7 @@ class Keeper:
             fresh = read(session)
             told = differences(catch_up(session, kept), fresh) if kept is not None else []
             self._kept[_pool(session)] = fresh
+            self._read_on[_pool(session)] = clock.now().date()
             return told
 
 
@@ -215,21 +230,15 @@ def of(session: Session) -> Ledger:
     return KEEPER.of(session)
 
 
-def sweep(database: Database, now: Callable[[], datetime]) -> Callable[[], None]:
-    """Once a night the ledger is counted anew; a difference is told in the log."""
-    last: list[object] = [now().date()]
+def sweep(database: Database) -> Callable[[], None]:
+    """When a day begins the ledger of this process is read anew, before anybody waits for it."""
+    seen = [clock.now().date()]
 
     def run() -> None:
-        today = now().date()
-        if today == last[0]:
-            return
-        last[0] = today
-        with database.reading() as session:
-            told = KEEPER.recount(session)
-        if told:
-            log.error("figures.differ", columns=told)
-        else:
-            log.info("figures.agree")
+        if seen != [today := clock.now().date()]:
+            seen[:] = [today]
+            with database.reading() as session:
+                of(session)
 
     return run
 
@@ -324,11 +333,11 @@ Columns = TypeVar("Columns", Events, Deals, Entries)
 
 
 def _picked(columns: Columns, chosen: Indices | Flags) -> Columns:
-    return type(columns)(*(getattr(columns, field.name)[chosen] for field in fields(columns)))
+    return type(columns)(*(getattr(columns, one.name)[chosen] for one in fields(columns)))
 
 
 def _joined(one: Columns, other: Columns) -> Columns:
-    return type(one)(*(np.concatenate([getattr(one, field.name), getattr(other, field.name)]) for field in fields(one)))
+    return type(one)(*(np.concatenate([getattr(one, part.name), getattr(other, part.name)]) for part in fields(one)))
 
 
 def _fetched(session: Session, statement: Select[*tuple[Any, ...]]) -> Sequence[Any]:

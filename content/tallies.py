@@ -8,7 +8,6 @@ closed. A deal is counted once for each text, however often it used it.
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -93,6 +92,8 @@ class Book:
     counted: Counted
     uses: Uses
     """Uses that expose a closed deal to a text: its deal was chosen or embedded; what was only inferred exposes nothing."""
+    further: dict[Hashable, Any] = field(default_factory=dict)
+    """What was made out of it, by name; gone with the book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,6 @@ class Tally:
 
 
 NOTHING: Final = Tally()
-_BOOKS: Final[OrderedDict[int, "_Shelf"]] = OrderedDict()
-MOST_BOOKS: Final = 4
-
-
 QUICK: Final = 0.25
 """Seconds of counting that a page may wait for; where it takes longer, pages show the last count while the next is made."""
 REST: Final = 10.0
@@ -201,8 +198,8 @@ class _CountingDesk:
         if known is not None and known[0].ledger is found:
             self._books[pool] = known[0], known[1], time.monotonic()
             return known[0]
-        book = of(found)
-        findings(found)
+        book = count(found)
+        findings(book)
         if session.info.get("reading"):
             done = time.monotonic()
             self._books[pool] = book, done - begun, done
@@ -212,57 +209,30 @@ class _CountingDesk:
 _DESK: Final = _CountingDesk()
 
 
-def of(ledger: Ledger) -> Book:
-    """The book of a ledger, kept while the ledger is the present one."""
-    return _kept(ledger).book
+def findings(book: Book, segment: str = "") -> Mapping[int, Finding]:
+    """The lift of every text that deals used, by text, of one segment's deals where one is named; kept with the book."""
 
-
-@dataclass(slots=True, eq=False)
-class _Shelf:
-    ledger: Ledger
-    book: Book
-    cohort: "Cohort | None" = None
-    findings: dict[str, Mapping[int, Finding]] = field(default_factory=dict)
-    further: dict[object, Any] = field(default_factory=dict)
-
-
-def findings(ledger: Ledger, segment: str = "") -> Mapping[int, Finding]:
-    """The lift of every text that deals used, by text, of one segment's deals where one is named; kept with the ledger."""
-    shelf = _kept(ledger)
-    if segment not in shelf.findings:
-        whole = cohort(ledger).members
+    def made() -> Mapping[int, Finding]:
+        whole, deals = cohort(book).members, book.ledger.deals
         if segment:
-            here = (ledger.deals.segment == segment)[ledger.deals.rows(whole.deal)]
+            here = (deals.segment == segment)[deals.rows(whole.deal)]
             whole = Members(whole.deal[here], whole.stratum[here], whole.entered[here], whole.won[here])
-        found = cohorts.findings(whole, shelf.book.uses)
-        shelf.findings[segment] = {one.asset: one for one in found}
-    return shelf.findings[segment]
+        return {one.asset: one for one in cohorts.findings(whole, book.uses)}
+
+    return kept_with(book, ("findings", segment), made)
+
+
+def cohort(book: Book) -> "Cohort":
+    """The members of the lift and how long each took; kept with the book."""
+    return kept_with(book, "cohort", lambda: _cohort(book.ledger))
 
 
 def kept_with(book: Book, name: Hashable, make: Callable[[], Made]) -> Made:
-    """What `make` gives, made once for each name while the book is the present one."""
-    further = _kept(book.ledger).further
-    if name not in further:
-        further[name] = make()
-    found: Made = further[name]
+    """What `make` gives, made once for each name and book."""
+    if name not in book.further:
+        book.further[name] = make()
+    found: Made = book.further[name]
     return found
-
-
-def cohort(ledger: Ledger) -> "Cohort":
-    """The members of the lift and how long each took; kept while the ledger is the present one."""
-    shelf = _kept(ledger)
-    if shelf.cohort is None:
-        shelf.cohort = _cohort(ledger)
-    return shelf.cohort
-
-
-def _kept(ledger: Ledger) -> _Shelf:
-    kept = _BOOKS.get(id(ledger))
-    if kept is None or kept.ledger is not ledger:
-        kept = _BOOKS[id(ledger)] = _Shelf(ledger, count(ledger))
-        while len(_BOOKS) > MOST_BOOKS:
-            _BOOKS.popitem(last=False)
-    return kept
 
 
 def count(ledger: Ledger) -> Book:

@@ -174,7 +174,7 @@ def open_service(settings: Settings) -> Service:
                 sla.sweep(database),
                 urgent.sweep(database),
                 recalls.sweep(database),
-                ledger.sweep(database, clock.now),
+                ledger.sweep(database),
                 rejected.sweep(database),
             ],
         ),

@@ -260,14 +260,14 @@ def _learned(session: Session) -> _Learned:
     book = tallies.lately(session)
     if book is None:
         return _Learned({}, {})
-    found = tallies.findings(book.ledger)
+    found = tallies.findings(book)
     return _Learned({asset: one.verdict for asset, one in found.items()}, tallies.deals_lately(book, USED_DAYS))
 
 
 def _lifts(session: Session, assets: Sequence[ReadableAsset]) -> Mapping[int, Finding]:
     """Of these, what is told to people: helps or hurts beyond doubt, on enough deals."""
     book = tallies.lately(session)
-    found = tallies.findings(book.ledger) if book is not None else {}
+    found = tallies.findings(book) if book is not None else {}
     return {
         one.id: found[one.id]
         for one in assets

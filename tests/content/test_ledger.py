@@ -9,9 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
 
 from content import dashboards, insight, ledger, tallies
 from content.crm import CsvImport
@@ -20,7 +22,7 @@ from content.kinds import UseKind
 from content.ledger import Keeper
 from content.models import UseEvent
 from content.tallies import Period
-from kb import access, config
+from kb import access, clock, config
 from kb.access import SYSTEM
 from kb.app import open_service
 from search import encoder, upkeep
@@ -139,6 +141,21 @@ def test_a_recount_names_what_was_changed_behind_the_log(make: Make) -> None:
         assert keeper.recount(db) == []
 
 
+def test_the_first_look_of_a_day_counts_anew_and_tells_what_differed(make: Make) -> None:
+    send(make, "deals", made_up(library(make), deals=5)["deals"])
+    keeper, database = Keeper(), make.service.database
+    with database.reading() as db:
+        keeper.of(db)
+    with database.writing() as db:
+        db.connection().exec_driver_sql("UPDATE deal SET outcome = 'no_decision'")
+    with database.reading() as db:
+        assert set(keeper.of(db).deals.outcome.tolist()) != {3}, "nobody said so"
+    tomorrow = time_machine.travel(clock.now() + timedelta(days=1), tick=False)
+    with tomorrow, capture_logs() as told, database.reading() as db:
+        assert set(keeper.of(db).deals.outcome.tolist()) == {3}
+    assert [(line["event"], line.get("columns")) for line in told] == [("figures.differ", ["deals.outcome"])]
+
+
 def test_bulk_statements_that_figures_would_not_see_are_refused(make: Make) -> None:
     with make.service.database.writing() as db, pytest.raises(RuntimeError, match="Deal"):
         db.execute(update(Deal).values(segment="x"))
@@ -180,7 +197,7 @@ def test_events_outside_the_life_of_a_deal_are_kept_and_count_once_it_reaches_th
     send(make, "deals", [{**deal, "created_at": (BEGIN - timedelta(days=300)).isoformat()}])
     with make.service.database.reading() as db:
         assert insight.usage(db, access.operator(), "FIRST")[0].deals == 1
-        book = tallies.of(ledger.read(db))
+        book = tallies.count(ledger.read(db))
         assert len(book.counted.at) == 1
         assert tallies.counts(book, Period(since=0)).keys() == {book.counted.asset[0]}
 
