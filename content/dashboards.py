@@ -75,8 +75,9 @@ class Share:
     interval: Interval | None
 
 
-def share(won: int, n: int, *, tells: bool = True) -> Share:
-    if not n or not tells or n < LEAST_SHOWN:
+def share(won: int, n: int, rest: int = 0, *, tells: bool = True) -> Share:
+    """The share, unless too few deals are in it, or in the `rest` that others read off the same figure without filters."""
+    if not n or not tells or n < LEAST_SHOWN or 0 < rest < LEAST_SHOWN:
         return Share(None, n, None, None)
     return Share(won, n, won / n, wilson(won, n))
 
@@ -218,7 +219,8 @@ def team(session: Session, actor: Actor, filters: Filters) -> TeamPage:
     ever, now = np.zeros(len(deals.id), bool), np.zeros(len(deals.id), bool)
     ever[counted.row[is_use]], now[counted.row[inside]] = True, True
     alive = desk.deals & (np.isnan(deals.closed) | (deals.closed > period.since))
-    ended = desk.deals & ~np.isnan(deals.closed) & (deals.closed > period.since)
+    over = ~np.isnan(deals.closed) & (deals.closed > period.since)
+    ended = desk.deals & over
     won = deals.outcome == tallies.WON
     first = np.full(len(deals.id), math.inf)
     np.minimum.at(first, counted.row[is_use], counted.at[is_use])
@@ -231,13 +233,18 @@ def team(session: Session, actor: Actor, filters: Filters) -> TeamPage:
         desk.segments,
         int(alive.sum()),
         int((alive & now).sum()),
-        share(int((ended & ever & won).sum()), int((ended & ever).sum())),
-        share(int((ended & ~ever & won).sum()), int((ended & ~ever).sum())),
+        _told(ended & ever, over & ever, won),
+        _told(ended & ~ever, over & ~ever, won),
         float(np.median(waits)) if len(waits) >= LEAST_SHOWN else None,
         len(waits),
         desk.funnel(is_use),
         sorted(used, key=lambda line: (-line.tally.deals, -line.tally.uses, line.title))[:MOST_ROWS],
     )
+
+
+def _told(chosen: Flags, whole: Flags, won: Flags) -> Share:
+    """The share won of the chosen deals, which are among `whole`."""
+    return share(int((chosen & won).sum()), int(chosen.sum()), int(whole.sum()) - int(chosen.sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +305,8 @@ def deals_of(session: Session, actor: Actor, reference: str, filters: Filters, o
         for deal in found
     ]
     listed.sort(key=lambda row: (-row.uses, row.account))
-    return DrillDown(text.title, text.public_id, listed, len(often) - len(mine), len(mine) - len(listed))
+    others = 0 if outcome else len(often) - len(mine)  # how deals of others ended is told by no number here
+    return DrillDown(text.title, text.public_id, listed, others, len(mine) - len(listed))
 
 
 def _stages_of(book: Book, words: Vocabulary, deal_ids: Sequence[int]) -> Mapping[int, Label]:
@@ -520,22 +528,28 @@ class _Desk:
 
     def lines(self) -> list[TextLine]:
         """Every text with its counts; constant in the number of queries."""
-        counts = self._counts()
+        counts, whole = self._counts(), self._whole()
         found = tallies.findings(self.book, self.filters.segment)
         could, readers = self._reach()
         return [
             self._line(
-                row, counts.get(row.id, NOTHING), found.get(row.id), could.get(row.id, 0), readers.get(row.id, 0)
+                row,
+                counts.get(row.id, NOTHING),
+                whole.get(row.id, NOTHING).closed,
+                found.get(row.id),
+                (could.get(row.id, 0), readers.get(row.id, 0)),
             )
             for row in self.texts.values()
         ]
 
-    def _line(self, row: Any, tally: Tally, finding: Finding | None, could: int, readers: int) -> TextLine:
+    def _line(self, row: Any, tally: Tally, closed: int, finding: Finding | None, reach: tuple[int, int]) -> TextLine:
+        """`closed` are the deals that used it, whatever the filters; `reach` the deals that could and the readers."""
         if finding is not None and finding.exposed < LEAST_SHOWN:
             finding = None
         return TextLine(
             row.public_id, row.external_id, row.title, AssetType(row.type), row.language, bool(row.readable),
-            bool(row.verified), tally, max(could, tally.deals), readers, share(tally.won, tally.closed), finding,
+            bool(row.verified), tally, max(reach[0], tally.deals), reach[1],
+            share(tally.won, tally.closed, closed - tally.closed), finding,
         )  # fmt: skip
 
     def _reach(self) -> tuple[Mapping[int, int], Mapping[int, int]]:
@@ -619,6 +633,13 @@ class _Desk:
                 lost=int((outcome == tallies.LOST).sum()),
             )
         return found
+
+    def _whole(self) -> Mapping[int, Tally]:
+        """By text, of all deals of the period: what others see who filter nothing."""
+        if self.narrowed is None or self.only:
+            return self._counts()
+        name = ("counts", self.filters.days, clock.now().date(), "")
+        return tallies.kept_with(self.book, name, lambda: tallies.counts(self.book, self.filters.period))
 
     def _counts(self) -> Mapping[int, Tally]:
         key = np.where(self.book.counted.asset == self.only, self.only, -1) if self.only else None

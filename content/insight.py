@@ -175,13 +175,10 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
 
 def named(session: Session, actor: Actor, reference: str) -> Any:
     """The one text of that id, with whether this person edits it; NotFound where they neither see nor edit it."""
-    return (
-        next(iter(_shown(session, actor, reference.removeprefix(reading.EXTERNAL)).values())) if reference else _none()
-    )
-
-
-def _none() -> Any:
-    raise NotFound()
+    wanted = reference.removeprefix(reading.EXTERNAL)
+    if not wanted:
+        raise NotFound()
+    return next(iter(_shown(session, actor, wanted).values()))
 
 
 def _shown(session: Session, actor: Actor, reference: str) -> dict[int, Any]:
