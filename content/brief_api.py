@@ -8,7 +8,6 @@ from pydantic import Field
 
 from content import brief, deal_notes, dealing
 from content.brief import BriefLine
-from content.deals import DealContext, UnknownDeal
 from kb.access import Permission
 from kb.api import PREFIX, Shown, Strict, answers, spec, write
 from kb.db import reading as reading_session
@@ -79,13 +78,6 @@ class NotesShown(Shown):
     items: list[NoteShown]
 
 
-def _deal(reference: str) -> DealContext:
-    found = dealing.named(reference)
-    if found is None:
-        raise UnknownDeal()
-    return found
-
-
 def _shown(line: BriefLine) -> BriefLineShown:
     difference = line.finding.difference if line.finding else None
     copies = "copy" in line.asset.acts
@@ -110,7 +102,7 @@ def _shown(line: BriefLine) -> BriefLineShown:
 @spec.validate(resp=answers(HTTP_200=BriefShown), tags=["deals"])
 def show(reference: str, query: BriefQuery) -> BriefShown:
     """What to read before a call on this deal."""
-    deal = _deal(reference)
+    deal = dealing.of_path(reference)
     with reading_session() as db:
         found = brief.of_deal(db, actor(), deal, query.language)
     return BriefShown(
@@ -132,7 +124,7 @@ def show(reference: str, query: BriefQuery) -> BriefShown:
 @spec.validate(resp=answers(HTTP_200=NotesShown), tags=["deals"])
 def notes(reference: str, asset: str) -> NotesShown:
     """The notes that the deal's team keeps on a text."""
-    deal = _deal(reference)
+    deal = dealing.of_path(reference)
     with reading_session() as db:
         found = deal_notes.of_text(db, actor(), deal, asset)
     return NotesShown(items=[NoteShown.model_validate(note, from_attributes=True) for note in found])
@@ -142,7 +134,7 @@ def notes(reference: str, asset: str) -> NotesShown:
 @spec.validate(resp=answers(HTTP_200=NotesShown), tags=["deals"])
 def put_note(reference: str, asset: str, json: NoteBody) -> Response:
     """Keep one's own note on a text for this deal."""
-    deal = _deal(reference)
+    deal = dealing.of_path(reference)
 
     def act(db: Any) -> NotesShown:
         deal_notes.put(db, actor(), deal, asset, json.text)

@@ -5,7 +5,6 @@ from flask_babel import get_locale, gettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from content import brief, deal_notes, dealing
-from content.deals import DealContext, UnknownDeal
 from kb import web
 from kb.access import Permission
 from kb.db import reading as reading_session
@@ -19,7 +18,7 @@ area = Area("brief", __name__)
 @area.get("/deals/<reference>/brief", needs=Permission.SEARCH)
 def page(reference: str) -> str:
     """What to say on the next call; every link and copy of the page is on this deal."""
-    deal = _deal(reference)
+    deal = dealing.of_path(reference)
     g.deal = deal
     language = "zh" if str(get_locale()).startswith("zh") else "en"
     with reading_session() as db:
@@ -37,10 +36,3 @@ def note(reference: str) -> AnyResponse:
         deal_notes.put(db, actor(), deal, reference, request.form.get("text", ""))
     done(gettext("The note is kept: the deal's team sees it."))
     return redirect(web.safe_next(request.form.get("next") or dealing.link("content.asset", reference=reference)))
-
-
-def _deal(reference: str) -> DealContext:
-    found = dealing.named(reference)
-    if found is None:
-        raise UnknownDeal()
-    return found

@@ -47,8 +47,12 @@ def chosen() -> DealContext | None:
 
 
 def named(reference: str) -> DealContext | None:
-    if not reference:
-        return None
+    """The deal of that id, none for no id; UnknownDeal where it is none of the actor's."""
+    return of_path(reference) if reference else None
+
+
+def of_path(reference: str) -> DealContext:
+    """The deal that an address names in its path; UnknownDeal where it is none of the actor's."""
     with reading() as db:
         return deals.get_context(db, actor(), taxonomy.load(db), reference[:MAX_REFERENCE])
 

@@ -157,12 +157,6 @@ def _customer(db: Any, deal: DealContext) -> CustomerShown:
     )
 
 
-def _named(reference: str) -> DealContext:
-    found = dealing.named(reference)
-    assert found is not None
-    return found
-
-
 @area.post("/assets/<reference>/shares", needs=Permission.USE)
 @spec.validate(resp=answers(HTTP_201=OneShareShown), tags=["shares"])
 def create(reference: str, json: ShareBody) -> Response:
@@ -233,7 +227,7 @@ def move_on(public_id: str) -> Response:
 @spec.validate(resp=answers(HTTP_200=CustomerShown), tags=["deals"])
 def customer(reference: str) -> CustomerShown:
     """Contacts and agreement of one of the caller's deals."""
-    deal = _named(reference)
+    deal = dealing.of_path(reference)
     with reading_session() as db:
         return _customer(db, deal)
 
@@ -242,7 +236,7 @@ def customer(reference: str) -> CustomerShown:
 @spec.validate(resp=answers(HTTP_201=CustomerShown), tags=["deals"])
 def add_contact(reference: str, json: ContactBody) -> Response:
     """A person at the customer to whom something may be sent."""
-    deal = _named(reference)
+    deal = dealing.of_path(reference)
 
     def act(db: Any) -> CustomerShown:
         contacts.add(db, actor(), deal, json.name, json.email)
@@ -255,7 +249,7 @@ def add_contact(reference: str, json: ContactBody) -> Response:
 @spec.validate(resp=answers(HTTP_200=CustomerShown), tags=["deals"])
 def remove_contact(reference: str, contact: str) -> Response:
     """Take a contact off; links to them open nothing any more."""
-    deal = _named(reference)
+    deal = dealing.of_path(reference)
 
     def act(db: Any) -> CustomerShown:
         contacts.remove(db, actor(), deal, contact)
@@ -268,7 +262,7 @@ def remove_contact(reference: str, contact: str) -> Response:
 @spec.validate(resp=answers(HTTP_200=CustomerShown), tags=["deals"])
 def set_nda(reference: str, json: NdaBody) -> Response:
     """The non-disclosure agreement with the customer."""
-    deal = _named(reference)
+    deal = dealing.of_path(reference)
 
     def act(db: Any) -> CustomerShown:
         contacts.set_nda(db, actor(), deal, Nda(json.signed_on, json.until_on, json.reference))
@@ -281,7 +275,7 @@ def set_nda(reference: str, json: NdaBody) -> Response:
 @spec.validate(resp=answers(HTTP_200=CustomerShown), tags=["deals"])
 def remove_nda(reference: str) -> Response:
     """No agreement is on file any more."""
-    deal = _named(reference)
+    deal = dealing.of_path(reference)
 
     def act(db: Any) -> CustomerShown:
         contacts.set_nda(db, actor(), deal, None)

@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from content import contacts, deal_notes, dealing, reading, sharing
 from content.contacts import Nda
-from content.deals import DealContext
 from content.sharing import Kind, Wanted
 from content.visibility import Act
 from kb.access import Permission
@@ -152,19 +151,13 @@ def move_on(public_id: str) -> AnyResponse:
 # --- a deal ---
 
 
-def _named(reference: str) -> DealContext:
-    found = dealing.named(reference)
-    assert found is not None
-    return found
-
-
 @area.get("/deals/<reference>", needs=Permission.USE)
 def deal(reference: str) -> str:
     return _deal(reference)
 
 
 def _deal(reference: str, wrong: str = "", given: dict[str, str] | None = None) -> str:
-    chosen = _named(reference)
+    chosen = dealing.of_path(reference)
     dealing.chosen()  # stays in the header when a form is refused
     with reading_session() as db:
         people = contacts.list_of(db, actor(), chosen)
@@ -191,7 +184,7 @@ def _on(reference: str, word: str) -> AnyResponse:
 @area.post("/deals/<reference>/contacts", needs=Permission.USE)
 def add_contact(reference: str) -> AnyResponse | tuple[str, int]:
     fields = request.form.to_dict()
-    chosen = _named(reference)
+    chosen = dealing.of_path(reference)
     try:
         with writing() as db:
             contacts.add(db, actor(), chosen, fields.get("name", ""), fields.get("email", ""))
@@ -202,7 +195,7 @@ def add_contact(reference: str) -> AnyResponse | tuple[str, int]:
 
 @area.post("/deals/<reference>/contacts/<contact>/remove", needs=Permission.USE)
 def remove_contact(reference: str, contact: str) -> AnyResponse:
-    chosen = _named(reference)
+    chosen = dealing.of_path(reference)
     with writing() as db:
         contacts.remove(db, actor(), chosen, contact)
     return _on(reference, gettext("Taken off. Links to them open nothing any more."))
@@ -211,7 +204,7 @@ def remove_contact(reference: str, contact: str) -> AnyResponse:
 @area.post("/deals/<reference>/nda", needs=Permission.USE)
 def set_nda(reference: str) -> AnyResponse | tuple[str, int]:
     fields = request.form.to_dict()
-    chosen = _named(reference)
+    chosen = dealing.of_path(reference)
     try:
         nda = None if fields.get("remove") == "1" else _nda(fields)
         with writing() as db:
