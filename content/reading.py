@@ -213,6 +213,25 @@ def list_visible(
     return [by_id[wanted] for wanted in ids if wanted in by_id]
 
 
+def titles_since(session: Session, version_id: int, limit: int = 500) -> list[tuple[int, str]]:
+    """Asset ids and titles of what was published after that version was made; whether somebody may see them is not asked."""
+    statement = select(Version.asset_id, Version.title).where(
+        Version.state == VersionState.PUBLISHED.value, Version.id > version_id
+    )
+    return [(row.asset_id, row.title) for row in session.execute(statement.order_by(Version.id.desc()).limit(limit))]
+
+
+def count_tagged(session: Session, actor: Actor, deal: DealContext | None, tag_ids: Sequence[int]) -> Mapping[int, int]:
+    """How many visible assets carry each of these tags; what none carries is left out."""
+    statement = (
+        select(AssetTag.tag_id, func.count())
+        .join(Asset, Asset.id == AssetTag.asset_id)
+        .where(AssetTag.tag_id.in_(list(tag_ids)), visibility.visible_to(actor, deal))
+        .group_by(AssetTag.tag_id)
+    )
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
 def order_by_newest(session: Session, ids: IntArray) -> IntArray:
     """These ids, published last first; they were found visible before."""
     statement = select(Version.asset_id).where(Version.state == VersionState.PUBLISHED.value)

@@ -68,7 +68,7 @@ _CHINESE: Final = """
     你们 他们 她们 它们 这个 那个 哪个 这些 那些 哪些 什么 怎么 怎样 如何 为何 为什么 是否 可以 能够 以及 或者 还是 但是 因为 所以
     如果 而且 并且 对于 关于 由于 没有 一个 一些 多少 怎么办 怎么样 请问 就是 不是 以下 之间 之后 之前 其中 其他 当时 时候 进行 通过
 """
-_ENGLISH_STOPS: Final = frozenset(_ENGLISH.split())
+ENGLISH_STOPS: Final = frozenset(_ENGLISH.split())
 _CHINESE_STOPS: Final = frozenset(_CHINESE.split())
 
 _APOSTROPHES: Final = "\u2018\u2019\u02bc\uff07"
@@ -247,14 +247,14 @@ def _pieces(folded: str, written: str) -> Iterator[_Piece]:
 def _joined(name: str, text: str, folded: str, end: int, written: str) -> str:
     """The name and the number or single letter after it as one token, if they belong together."""
     name = name.partition("/")[0]  # ISO/IEC 27001 is ISO 27001
-    if not name.isalpha() or name in _ENGLISH_STOPS or len(name) > LONGEST_NAME:
+    if not name.isalpha() or name in ENGLISH_STOPS or len(name) > LONGEST_NAME:
         return ""
     if text[0].isdigit():
         return name + text.replace(",", "") if len(name) <= 5 and name.isascii() else ""
     if name.isascii() and len(name) < 4:
         return ""
     following = _FOLLOWING.match(folded, end)
-    is_article = text in "ai" and not written.isupper() and following and following[1] not in _ENGLISH_STOPS
+    is_article = text in "ai" and not written.isupper() and following and following[1] not in ENGLISH_STOPS
     return "" if is_article else name + text
 
 
@@ -275,7 +275,7 @@ def _word_tokens(text: str) -> tuple[Term, ...]:
         found = {_stem(_SILENT.sub("", text)): WORD if named else JOINED} if len(parts) <= 6 else {}
         for part in parts:
             if len(part) > 1 or not named:
-                found.setdefault(_stem(part), PART if named or part in _ENGLISH_STOPS else WORD)
+                found.setdefault(_stem(part), PART if named or part in ENGLISH_STOPS else WORD)
     if version := _VERSION_NUMBER.fullmatch(text):
         found.setdefault(version.group(1), PART)
     return tuple(Term(token, weight) for token, weight in found.items())
@@ -296,7 +296,7 @@ def _query_pieces(text: str) -> Iterator[tuple[Term, bool]]:
         if piece.cjk:
             yield from _query_cjk(piece.text)
         else:
-            common = piece.text in _ENGLISH_STOPS
+            common = piece.text in ENGLISH_STOPS
             yield from ((term, common) for term in _word_tokens(piece.text))
         if piece.joined:
             yield Term(piece.joined, WORD if len(piece.text) == 1 else JOINED), False

@@ -1,7 +1,10 @@
 """A search page as JSON, the same for the API and the command line."""
 
+from collections.abc import Sequence
+
 from content.cohorts import Finding
 from search.service import Hit, SearchPage
+from search.suggesting import Suggestion
 
 
 def as_json(page: SearchPage) -> dict[str, object]:
@@ -20,6 +23,40 @@ def as_json(page: SearchPage) -> dict[str, object]:
         ],
         "limited": page.limited,
         "search_id": page.search_id,
+        "did_you_mean": page.meant or None,
+        "read_as": _read_as(page),
+    }
+
+
+def _read_as(page: SearchPage) -> dict[str, object]:
+    asked = page.asked
+    return {
+        "words": asked.words,
+        "exact": list(asked.phrases),
+        "without": list(asked.excluded),
+        "title": list(asked.titled),
+        "filters": {facet: sorted(values) for facet, values in asked.filters.items()},
+        "notes": [{"code": code, "about": about} for code, about in asked.notes],
+    }
+
+
+def suggestions_as_json(typed: str, suggestions: Sequence[Suggestion]) -> dict[str, object]:
+    """What may be meant by what is typed; what a line has not is null."""
+    return {
+        "query": typed,
+        "suggestions": [
+            {
+                "kind": one.kind.value,
+                "text": one.text,
+                "id": one.id or None,
+                "type": one.type.value if one.type else None,
+                "language": one.language or None,
+                "facet": one.facet or None,
+                "key": one.key or None,
+                "count": one.count or None,
+            }
+            for one in suggestions
+        ],
     }
 
 

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from content.api import FacetsQuery
 from kb.access import Permission
-from kb.api import PREFIX, Shown, answers, spec
+from kb.api import PREFIX, Shown, Strict, answers, spec
 from kb.errors import Invalid
 from kb.web import Area
 from search import answer
 from search.query import Query
-from search.routes import find
+from search.routes import find, suggestions_for
 
 area = Area("search_api", __name__, url_prefix=PREFIX)
 
@@ -71,6 +71,24 @@ class LockedShown(Shown):
     unlock_stage: str
 
 
+class NoteShown(Shown):
+    """Why something was read otherwise than typed: unclosed, empty, unknown_value, exact_none; and about what."""
+
+    code: str
+    about: str
+
+
+class ReadAsShown(Shown):
+    """What the typed text was understood as: words, exact phrases, exclusions, words of the title, typed filters."""
+
+    words: str
+    exact: list[str]
+    without: list[str]
+    title: list[str]
+    filters: dict[str, list[str]]
+    notes: list[NoteShown]
+
+
 class SearchShown(Shown):
     query: str
     mode: str
@@ -81,6 +99,40 @@ class SearchShown(Shown):
     locked: list[LockedShown]
     limited: Literal["lexical_only", "database_only"] | None
     search_id: str
+    did_you_mean: str | None
+    read_as: ReadAsShown
+
+
+class SuggestQuery(Strict):
+    """`deal` is read from the address as everywhere."""
+
+    q: Annotated[str, Field(max_length=2_000)] = ""
+    deal: Annotated[str, Field(max_length=120)] = ""
+
+
+class SuggestionShown(Shown):
+    """`id`, `type` and `language` belong to an asset; `facet`, `key` and `count` to a tag."""
+
+    kind: Literal["asset", "tag", "search"]
+    text: str
+    id: str | None
+    type: str | None
+    language: str | None
+    facet: str | None
+    key: str | None
+    count: int | None
+
+
+class SuggestShown(Shown):
+    query: str
+    suggestions: list[SuggestionShown]
+
+
+@area.get("/suggest", needs=Permission.SEARCH)
+@spec.validate(resp=answers(HTTP_200=SuggestShown), tags=["search"])
+def suggest(query: SuggestQuery) -> Response:
+    """Titles, tags and successful searches that go on from what is typed, from what the caller may see on the deal."""
+    return jsonify(answer.suggestions_as_json(query.q, suggestions_for(query.q)))
 
 
 @area.get("/search", needs=Permission.SEARCH)

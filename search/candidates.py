@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.analysis import Term
 from search.engine import FloatArray, IntArray, Matches
@@ -51,6 +52,14 @@ class Candidates:
     def of_words(cls, matches: Matches) -> "Candidates":
         nothing = np.zeros(len(matches))
         return cls(matches.asset_ids, matches.coverage, matches.title_share, nothing, {})
+
+    def only(self, kept: NDArray[np.bool_]) -> "Candidates":
+        """Those of them, in the same order."""
+        if kept.all():
+            return self
+        return Candidates(
+            self.asset_ids[kept], self.base[kept], self.title_share[kept], self.closeness[kept], self.spots
+        )
 
 
 def find(

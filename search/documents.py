@@ -107,6 +107,16 @@ def published_texts(session: Session, asset_ids: Sequence[int]) -> list[Publishe
     ]
 
 
+def titles(session: Session, asset_ids: Sequence[int]) -> dict[int, str]:
+    """The titles of the published versions of these assets."""
+    found: dict[int, str] = {}
+    for start in range(0, len(asset_ids), BATCH):
+        statement = select(Version.asset_id, Version.title).where(Version.state == VersionState.PUBLISHED.value)
+        rows = session.execute(statement.where(Version.asset_id.in_(list(asset_ids[start : start + BATCH]))))
+        found.update((row.asset_id, row.title) for row in rows)
+    return found
+
+
 def every_id(session: Session) -> list[int]:
     statement = select(Version.asset_id).where(Version.state == VersionState.PUBLISHED.value).order_by(Version.asset_id)
     return list(session.scalars(statement))

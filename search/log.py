@@ -12,6 +12,7 @@ from kb.access import Actor
 from kb.db import Base, public_id
 
 TYPING = timedelta(seconds=30)
+KEPT_FOR_SUGGESTIONS = timedelta(days=180)
 
 
 class Search(Base):

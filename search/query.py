@@ -7,6 +7,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
 
+from search import syntax
+from search.syntax import Parsed
+
 FACETS: Final = (
     "stage",
     "industry",
@@ -54,6 +57,8 @@ class Query:
     mode: Mode = Mode.HYBRID
     sort: Sort = Sort.BEST
     """Without words there is no best: then it means the newest."""
+    parsed: Parsed = syntax.NOTHING
+    """The text taken apart: words, exact phrases, exclusions, fields."""
 
     @property
     def order(self) -> Sort:
@@ -81,7 +86,8 @@ class Query:
         if sort not in list(Sort):
             raise ValueError(f"Unknown order {printable(sort)!r}: use one of {', '.join(Sort)}.")
         words = printable(text)[:LONGEST_USED].strip()
-        return cls(words, _chosen(filters or {}), limit, offset, Mode(mode), Sort(sort))
+        chosen = _chosen(filters or {})
+        return cls(words, chosen, limit, offset, Mode(mode), Sort(sort), syntax.parse(words))
 
 
 def printable(text: str) -> str:

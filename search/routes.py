@@ -10,7 +10,7 @@ from kb.access import Permission
 from kb.db import reading, writing
 from kb.errors import Invalid
 from kb.web import Area, actor, wants_fragment
-from search import duplicates, log, service, upkeep
+from search import duplicates, log, service, suggesting, upkeep
 from search.query import FACETS, Mode, Query, Sort
 from search.service import Finder, SearchPage
 
@@ -57,6 +57,19 @@ def results() -> str:
     links = {"previous": _page_link(query, page.previous_offset), "next": _page_link(query, page.next_offset)}
     template = "search/_results.html" if wants_fragment() else "search/results.html"
     return render_template(template, page=page, page_links=links)
+
+
+@area.get("/suggest", needs=Permission.SEARCH)
+def suggest() -> str:
+    """What may be meant by the beginning of a query: the list that the search field's script asks for."""
+    typed = request.args.get("q", "")
+    return render_template("search/_suggestions.html", suggestions=suggestions_for(typed), typed=typed)
+
+
+def suggestions_for(typed: str) -> tuple[suggesting.Suggestion, ...]:
+    """Suggestions for this request's reader on this request's deal."""
+    with reading() as session:
+        return suggesting.suggest(session, _finder(), actor(), dealing.chosen(), typed, _language())
 
 
 def asked(limit: int, words: str | None = None) -> Query:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import structlog
@@ -16,15 +17,18 @@ from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
 from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translation
 from content.taxonomy import Label, Vocabulary
 from kb.access import Actor, Permission, require
-from search import analysis, candidates, documents, facets, fallback, ranking, snippets
+from search import candidates, documents, exactness, facets, fallback, ranking, snippets, spelling, understanding
 from search.analysis import Term
 from search.candidates import Candidates
 from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray
+from search.exactness import Lexical
 from search.matrix import Spot
 from search.meaning import Meaning
 from search.query import Mode, Query, Sort
 from search.ranking import BoolArray
 from search.snippets import Passage
+from search.understanding import EXACT_NONE, Understood
+from search.wordbook import Keeper
 
 RANKED = 300
 """Best candidates that are ordered with all signals; the rest follow by their words alone."""
@@ -80,7 +84,11 @@ class SearchPage:
     locked: tuple[Teaser, ...]
     limited: str | None
     took_ms: float
+    asked: Understood
+    """What the typed text was understood as."""
     search_id: str = ""
+    meant: str = ""
+    """Another spelling whose words this reader's library holds, where it does not hold the typed ones."""
 
     @property
     def previous_offset(self) -> int | None:
@@ -107,17 +115,20 @@ class Finder:
 
     engine: Engine
     meaning: Meaning
+    words: Keeper = field(default_factory=Keeper)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Candidates best first, before filters."""
+    """Candidates best first, before filters; `lexical` finds by words in the way that these were found."""
 
     found: Candidates
     table: FacetTable
     limited: str | None
     locked: IntArray
     codes_of: Callable[[IntArray], set[int]]
+    lexical: Lexical
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def search(
@@ -126,31 +137,52 @@ def search(
     """Find what the reader may see; a damaged index is answered from the database, and says so."""
     require(actor, Permission.SEARCH)
     started = time.perf_counter()
-    if query.text and query.mode is not Mode.LEXICAL:
+    if query.parsed.is_plain and query.text and query.mode is not Mode.LEXICAL:
         finder.meaning.foresee(query.text)
     vocabulary = taxonomy.load(session)
-    terms = analysis.query_terms(query.text)
+    asked = understanding.understand(query, vocabulary)
     reach = reading.reach(session, actor, deal)
-    pool = _pool(session, finder, query, terms, reach)
+    pool = _pool(session, finder, query.mode, asked, reach)
     narrowed = facets.narrow(
-        pool.found.asset_ids, pool.table, _codes(query.filters, vocabulary), _facet_of(vocabulary, pool.table)
+        pool.found.asset_ids, pool.table, _codes(asked.filters, vocabulary), _facet_of(vocabulary, pool.table)
     )
-    ordered, scores = _order(session, query, narrowed, pool.found, language)
+    ordered, scores = _order(session, query, asked, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
     also = reading.list_translations(session, reach.visible, [asset.id for asset in assets])
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
-        hits=_hits(session, assets, _Asked(terms, language, score_of, pool.found.spots, also)),
+        hits=_hits(session, assets, _Asked(asked.terms, language, score_of, pool.found.spots, also)),
         facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(reach.visible))),
         total=len(narrowed.pool),
         locked=tuple(
             reading.list_teasers(session, actor, deal, [int(i) for i in pool.locked[:MOST_LOCKED]], vocabulary)
         ),
         limited=pool.limited,
+        asked=replace(asked, notes=asked.notes + pool.notes),
+        meant=_meant(session, finder, query, asked, vocabulary, pool, reach),
         took_ms=(time.perf_counter() - started) * 1000,
     )
+
+
+def _meant(
+    session: Session,
+    finder: Finder,
+    query: Query,
+    asked: Understood,
+    vocabulary: Vocabulary,
+    pool: _Pool,
+    reach: reading.Reach,
+) -> str:
+    """Another spelling of a short, plain query, made of words that this reader's own library holds."""
+    if query.offset or not query.parsed.is_plain or not spelling.may_be_misspelt(asked.words):
+        return ""
+    held = spelling.Holding(pool.lexical, reach.visible)
+    if held(asked.words):
+        return ""
+    book = finder.words.of(session, vocabulary)
+    return spelling.corrected(query.text, book, held) if book is not None else ""
 
 
 def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | None, reference: str) -> Similar:
@@ -166,38 +198,62 @@ def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | 
     return Similar(asset, tuple(reading.list_visible(session, actor, deal, ids)), limited=False)
 
 
-def _pool(session: Session, finder: Finder, query: Query, terms: Sequence[Term], reach: reading.Reach) -> _Pool:
+def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach: reading.Reach) -> _Pool:
     visible = reach.visible
-    locked = reach.locked if query.text else np.zeros(0, np.int64)
-    engine = finder.engine
+    locked = reach.locked if asked.words else np.zeros(0, np.int64)
+    engine, terms = finder.engine, asked.terms
     try:
-        if query.text:
-            asked = finder.meaning.ask(session, query.text) if query.mode is not Mode.LEXICAL else None
-            found = candidates.find(engine.lexical, asked, terms, visible, query.mode)
-            is_limited = asked is None and _wants_meaning(finder, query)
+        if asked.words:
+            meant = finder.meaning.ask(session, asked.words) if mode is not Mode.LEXICAL else None
+            found = candidates.find(engine.lexical, meant, terms, visible, mode)
+            is_limited = meant is None and _wants_meaning(finder, mode)
         else:
             found, is_limited = _everything(session, np.intersect1d(visible, engine.all_ids())), False
         teased = engine.lexical(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+        found, notes = _exactly(session, engine.lexical, asked, found)
         return _Pool(
             found,
             engine.facets_of(found.asset_ids),
             LEXICAL_ONLY if is_limited else None,
             teased,
             lambda ids: set(engine.facets_of(ids).codes.tolist()),
+            engine.lexical,
+            notes,
         )
     except IndexDamaged as damage:
         log.warning("index.damaged", reason=str(damage)[:200])
-    found = (
-        Candidates.of_words(fallback.lexical(session, terms, visible)) if query.text else _everything(session, visible)
-    )
-    teased = fallback.lexical(session, terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+    plainly = partial(fallback.lexical, session)
+    found = Candidates.of_words(plainly(terms, visible)) if asked.words else _everything(session, visible)
+    teased = plainly(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+    found, notes = _exactly(session, plainly, asked, found)
     table = fallback.facets_of(session, found.asset_ids)
-    return _Pool(found, table, DATABASE_ONLY, teased, lambda ids: set(fallback.facets_of(session, ids).codes.tolist()))
+    return _Pool(
+        found,
+        table,
+        DATABASE_ONLY,
+        teased,
+        lambda ids: set(fallback.facets_of(session, ids).codes.tolist()),
+        plainly,
+        notes,
+    )
 
 
-def _wants_meaning(finder: Finder, query: Query) -> bool:
+def _exactly(
+    session: Session, lexical: Lexical, asked: Understood, found: Candidates
+) -> tuple[Candidates, tuple[tuple[str, str], ...]]:
+    """What holds the exact words and nothing excluded; where nothing holds them exactly, what holds them at all."""
+    if not asked.narrows_by_text:
+        return found, ()
+    kept = exactness.kept(session, lexical, asked, found.asset_ids, asked.phrases)
+    if kept.any() or not asked.phrases:
+        return found.only(kept), ()
+    loosely = exactness.kept(session, lexical, asked, found.asset_ids, ())
+    return found.only(loosely), ((EXACT_NONE, " ".join(asked.phrases)),) if loosely.any() else ()
+
+
+def _wants_meaning(finder: Finder, mode: Mode) -> bool:
     """Whether an answer by words alone is less than was asked for: where meaning is switched off, only if it was named."""
-    return query.mode is Mode.SEMANTIC or (query.mode is Mode.HYBRID and not finder.meaning.is_off)
+    return mode is Mode.SEMANTIC or (mode is Mode.HYBRID and not finder.meaning.is_off)
 
 
 def _everything(session: Session, visible: IntArray) -> Candidates:
@@ -208,13 +264,14 @@ def _everything(session: Session, visible: IntArray) -> Candidates:
 
 
 def _order(
-    session: Session, query: Query, narrowed: facets.Narrowed, found: Candidates, language: str
+    session: Session, query: Query, asked: Understood, narrowed: facets.Narrowed, found: Candidates, language: str
 ) -> tuple[IntArray, FloatArray]:
     base = found.base[narrowed.rows]
-    if not len(narrowed.pool) or (query.order is Sort.NEW and not query.text):
+    order = Sort.NEW if query.order is Sort.BEST and not asked.words else query.order
+    if not len(narrowed.pool) or (order is Sort.NEW and not asked.words):
         return narrowed.pool, base
-    if query.order is not Sort.BEST:
-        rows = _SORTED[query.order](session, narrowed.pool)
+    if order is not Sort.BEST:
+        rows = _SORTED[order](session, narrowed.pool)
         return narrowed.pool[rows], base[rows]
     best = narrowed.pool[:RANKED]
     known = reading.list_signals(session, [int(i) for i in best])
@@ -226,7 +283,7 @@ def _order(
             asset_ids=best,
             base=base[:RANKED],
             title_share=title_share,
-            exact_title=_exact(query.text, signals, title_share),
+            exact_title=_exact(asked.words, signals, title_share),
             verified=np.array([not s.is_doubtful for s in signals], np.bool_),
             own_language=np.array([s.language == language for s in signals], np.bool_),
             effect=np.array([_EFFECTS.get(learned.verdicts.get(int(i), ""), 0.0) for i in best]),

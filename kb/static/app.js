@@ -3,7 +3,7 @@ const stamp = new URL(import.meta.url).search;
 const load = (name) => import(`./${name}.js${stamp}`);
 
 const page = await load("page");
-const parts = await Promise.all(["menus", "copy", "search", "keys", "fragments", "editor", "bulk", "documents", "calendar", "picker", "review", "assist"].map(load));
+const parts = await Promise.all(["menus", "copy", "search", "suggest", "keys", "fragments", "editor", "bulk", "documents", "calendar", "picker", "review", "assist"].map(load));
 for (const part of parts) part.start(page);
 document.documentElement.dataset.ready = "";
 

@@ -8,7 +8,7 @@ export function start(page) {
     help.showModal();
   });
   field.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (event.isComposing || event.defaultPrevented) return; // suggestions take theirs first
     if (event.key === "Escape") {
       event.preventDefault();
       field.blur();

@@ -99,6 +99,7 @@ export function start(page) {
     const link = results && event.target.closest("a[data-live]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
+    field.value = new URL(link.href).searchParams.get("q") ?? ""; // an operator taken away, another spelling
     refresh(link.href);
   });
   // Back from an asset may restore the field as it was typed, not as it was asked.

@@ -609,10 +609,15 @@ def test_A99_stuffing_and_hidden_signs_do_not_beat_the_right_answer(make: Make, 
 def test_A08_nothing_but_the_reader_s_own_words_comes_back_where_nothing_is_found(
     make: Make, sign_in: SignIn, service: Service
 ) -> None:
-    """There are no suggestions yet: the empty page must not begin to name any."""
-    make.asset("zqHidden", tier=Tier.RESTRICTED)
+    make.asset("zqHidden", "zqCanary in the text", tier=Tier.RESTRICTED)
     make.index()
     upkeep.check(service.database, service.engine)
     browser = sign_in(make.user())
     for words in ("z", "zq", "zqH", "zqHid", "zqHiden"):
-        assert found_in(browser.get("/search", query_string={"q": words, "deal": ""}).text, ["zqHidden"]) == []
+        for path in ("/search", "/suggest", "/api/v1/search", "/api/v1/suggest"):
+            told = browser.get(path, query_string={"q": words, "deal": ""}).text
+            assert found_in(told, ["zqHidden"]) == [], path
+    for misspelt in ("zqHiddn", "zqCanray", "zqcanry"):
+        assert browser.get("/api/v1/search", query_string={"q": misspelt}).json["did_you_mean"] is None
+    cleared = sign_in(make.user(clearance=Tier.RESTRICTED))
+    assert cleared.get("/api/v1/search", query_string={"q": "zqCanray"}).json["did_you_mean"] == "zqcanary"

@@ -182,6 +182,8 @@ INVENTORY: tuple[Surface, ...] = (
     Surface("GET", "search.feed", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search.results", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "search_api.search", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search.suggest", Kind.LISTS, Permission.SEARCH),
+    Surface("GET", "search_api.suggest", Kind.LISTS, Permission.SEARCH),
     Surface("GET", "content.library_page", Kind.LISTS_EDITABLE, Permission.EDIT),
     Surface("GET", "content.pick_deal", Kind.DEALS, Permission.SEARCH),
     Surface("GET", "search.alike", Kind.EDITS_ONE, Permission.EDIT, _get("/assets/{}/alike")),
