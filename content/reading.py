@@ -316,9 +316,9 @@ def _is_in_time(now: datetime) -> ColumnElement[bool]:
 
 
 def list_translations(
-    session: Session, visible: IntArray, asset_ids: Sequence[int]
+    session: Session, actor: Actor, deal: DealContext | None, asset_ids: Sequence[int]
 ) -> Mapping[int, tuple[Translation, ...]]:
-    """What is visible of the same stories in other languages, by asset id; `visible` is what `visible_ids` gave."""
+    """What is visible of the same stories in other languages, by asset id."""
     sources = {
         row.id: row.translation_of_id or row.id
         for row in session.execute(select(Asset.id, Asset.translation_of_id).where(Asset.id.in_(list(asset_ids))))
@@ -332,15 +332,14 @@ def list_translations(
         .where(
             or_(Asset.id.in_(wanted), Asset.translation_of_id.in_(wanted)),
             Version.state == VersionState.PUBLISHED.value,
+            visibility.visible_to(actor, deal),
         )
         .order_by(Version.language, Asset.id)
     ).all()
-    seen = np.isin([row.id for row in rows], visible).tolist()
-    told = [row for row, is_visible in zip(rows, seen, strict=True) if is_visible]
     return {
         asset_id: tuple(
             Translation(row.public_id, row.title, row.language)
-            for row in told
+            for row in rows
             if row.id != asset_id and (row.translation_of_id or row.id) == source
         )
         for asset_id, source in sources.items()

@@ -95,6 +95,8 @@ from review.models import Evidence, ReferencePermission
 from search import embedding, encoder, feed
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
+from search.postgres_engine import PostgresEngine
+from search.postgres_near import PostgresKeeper
 from search.service import Finder
 from search.whoosh_engine import WhooshEngine
 
@@ -151,10 +153,12 @@ def open_service(settings: Settings) -> Service:
     publishing.set_after(second_look.published, second_look.withdrawn)
     calendars.set_company(Calendar(settings.zone))
     filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
-    engine = WhooshEngine(settings.index_dir)
+    engine: Engine = WhooshEngine(settings.index_dir) if database.is_sqlite else PostgresEngine(database)
     handlers = feed.handlers(database, engine)
     meaning = Meaning(
-        encoder.loader(settings.encoder, settings.model_dir), lambda source: encoder.load(source, settings.model_dir)
+        encoder.loader(settings.encoder, settings.model_dir),
+        lambda source: encoder.load(source, settings.model_dir),
+        None if database.is_sqlite else PostgresKeeper(),
     )
     return Service(
         settings,
@@ -273,7 +277,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
 
 def _index_state(engine: Engine) -> str:
     try:
-        engine.all_ids()
+        engine.probe()
     except IndexDamaged:
         return "rebuilding: the database answers meanwhile"
     return "ok"

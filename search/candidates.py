@@ -8,14 +8,14 @@ everything in its own language above the one story in the other: so the share co
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.analysis import Term
-from search.engine import FloatArray, IntArray, Matches
+from search.engine import FloatArray, IntArray, Matches, Visible
 from search.matrix import Spot
 from search.meaning import Asked, Nearby
 from search.query import Mode
@@ -32,7 +32,7 @@ CLOSE_OF_BEST: Final = 0.5
 HOPED: Final = 0.5
 """What was just published has no vectors for a moment: it is taken to mean what its words say, in this part."""
 
-Lexical = Callable[[Sequence[Term], IntArray], Matches]
+Lexical = Callable[[Sequence[Term], Visible], Matches]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,18 +47,25 @@ class Candidates:
     title_share: FloatArray
     closeness: FloatArray
     spots: Mapping[int, Spot]
+    most_held: float | None = None
+    """The largest part of the query's weight whose words one asset holds; None where words were not looked for."""
 
     @classmethod
     def of_words(cls, matches: Matches) -> "Candidates":
         nothing = np.zeros(len(matches))
-        return cls(matches.asset_ids, matches.coverage, matches.title_share, nothing, {})
+        return cls(matches.asset_ids, matches.coverage, matches.title_share, nothing, {}, _most(matches))
 
     def only(self, kept: NDArray[np.bool_]) -> "Candidates":
         """Those of them, in the same order."""
         if kept.all():
             return self
         return Candidates(
-            self.asset_ids[kept], self.base[kept], self.title_share[kept], self.closeness[kept], self.spots
+            self.asset_ids[kept],
+            self.base[kept],
+            self.title_share[kept],
+            self.closeness[kept],
+            self.spots,
+            self.most_held,
         )
 
 
@@ -66,16 +73,21 @@ def find(
     lexical: Lexical,
     asked: Asked | None,
     terms: Sequence[Term],
-    visible: IntArray,
+    visible: Visible,
     mode: Mode,
     weight: float = COVERAGE,
 ) -> Candidates:
-    """Candidates among the visible ids (ascending); without `asked` all modes are lexical."""
+    """Candidates among the visible; without `asked` all modes are lexical."""
     if asked is None or mode is Mode.LEXICAL:
         return Candidates.of_words(lexical(terms, visible))
     matches = lexical(terms, visible) if mode is Mode.HYBRID else Matches.none()
     nearby = asked.nearest(visible, also=matches.asset_ids)
-    return _joined(matches, nearby, weight)
+    joined = _joined(matches, nearby, weight)
+    return replace(joined, most_held=_most(matches)) if mode is Mode.HYBRID else joined
+
+
+def _most(matches: Matches) -> float:
+    return float(matches.share.max(initial=0.0))
 
 
 def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:

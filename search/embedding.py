@@ -20,6 +20,7 @@ from search import documents, languages, passages, vectors
 from search.encoder import Encoder
 from search.meaning import Meaning
 from search.passages import Passage
+from search.postgres_near import Mirror
 from search.vectors import EncoderState, KnownEncoder
 
 AT_ONCE: Final = 4
@@ -43,6 +44,7 @@ class Embedder:
         meaning: Meaning,
         fail_point: Callable[[str], None] = _go_on,
         look_seconds: float = LOOK_SECONDS,
+        mirror: Callable[[KnownEncoder], None] = lambda _encoder: None,
     ) -> None:
         self._database = database
         self._meaning = meaning
@@ -51,6 +53,7 @@ class Embedder:
         self._look_seconds = look_seconds
         self._looked_at = float("-inf")
         self._told = -1
+        self._mirror = mirror
 
     def handlers(self) -> Mapping[WishKind, Handler]:
         return {WishKind.EMBED_ASSET: self.embed}
@@ -81,6 +84,7 @@ class Embedder:
             vectors.store(session, known.id, wanted | cut, new)
             self._fail_point("embed.stored")
         self._fail_point("embed.committed")
+        self._mirror(known)
 
     @staticmethod
     def _encoded(encoder: Encoder, texts: Mapping[str, str]) -> dict[str, bytes]:
@@ -108,6 +112,7 @@ class Embedder:
             with self._database.writing() as session:
                 for asset_id in late:
                     outbox.add(session, WishKind.EMBED_ASSET, asset_id)
+        self._mirror(known)
         self._switch_when_due(known, is_full=not late and not waiting)
 
     def _registered(self, encoder: Encoder) -> KnownEncoder:
@@ -152,14 +157,19 @@ def language_means(encoder: Encoder) -> languages.Means:
 
 def catch_up(database: Database, meaning: Meaning) -> None:
     """Embed all that has fallen behind, here and now, with an encoder that is ready."""
-    embedder = Embedder(database, meaning, look_seconds=0)
+    embedder = Embedder(database, meaning, look_seconds=0, mirror=mirror_of(database))
     while True:
         embedder.look()
         if not outbox.drain(database, embedder.handlers(), AT_ONCE):
             return
 
 
+def mirror_of(database: Database) -> Callable[[KnownEncoder], None]:
+    """What else is to be told of new vectors: on PostgreSQL, the tables that searches of a large library ask."""
+    return (lambda _encoder: None) if database.is_sqlite else Mirror(database)
+
+
 def worker(database: Database, meaning: Meaning) -> Worker:
     """A worker of its own, so that what is published never waits for a model."""
-    embedder = Embedder(database, meaning)
+    embedder = Embedder(database, meaning, mirror=mirror_of(database))
     return Worker(database, embedder.handlers(), sweeps=embedder.sweeps(), batch=AT_ONCE)

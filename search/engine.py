@@ -6,12 +6,13 @@ finds is limited to the asset ids the database says the reader may see.
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import ColumnElement
 
 from search.analysis import Term
 
@@ -36,6 +37,28 @@ class Fields(StrEnum):
 
     ALL = "all"
     TITLE_TAGS = "title_tags"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """Which assets an answer may come from, as a condition on `Asset` that the database tests.
+
+    `found` keeps what it let through for as long as this value lives, which is one request.
+    """
+
+    rule: ColumnElement[bool]
+    found: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+Visible = IntArray | Scope
+"""Ids that somebody has asked for already, ascending; or the rule itself, for an engine that takes rules."""
+
+
+def ids_alone(visible: Visible) -> IntArray:
+    """The ids, for what cannot ask a database; a rule is the caller's mistake."""
+    if isinstance(visible, Scope):
+        raise TypeError("this wants ids, not a rule")
+    return np.asarray(visible, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,9 @@ class FacetTable:
 class Engine(Protocol):
     """Every method may raise IndexDamaged; those that write may raise IndexBusy, and OSError of a full disk."""
 
+    takes_rules: bool
+    """Whether `lexical` takes a Scope: then who may see what is decided where the data is."""
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Holds the writer lock, so that rows read inside are not older than what is written; re-entrant."""
 
@@ -100,7 +126,7 @@ class Engine(Protocol):
     def rebuild(self, entries: Iterable[Entry]) -> None:
         """Fills a new index beside and swaps; also the way to make the first one."""
 
-    def lexical(self, terms: Sequence[Term], visible: IntArray, *, fields: Fields = Fields.ALL) -> Matches:
+    def lexical(self, terms: Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         """The visible assets that match, best first; `visible` is sorted ascending.
 
         How rare a word is counts among the visible alone, so that no score tells whether a hidden
@@ -109,6 +135,9 @@ class Engine(Protocol):
 
     def facets_of(self, asset_ids: IntArray) -> FacetTable:
         """The facet codes of these assets; ids the index does not hold have none."""
+
+    def probe(self) -> None:
+        """Raises IndexDamaged where there is nothing to search in; cheap."""
 
     def all_ids(self) -> IntArray:
         """Every asset id in the index, ascending."""

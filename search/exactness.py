@@ -5,7 +5,7 @@ what they found, of the best candidates first.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from search import analysis, documents
-from search.analysis import Term
-from search.engine import IntArray, Matches
+from search.candidates import Lexical
+from search.engine import IntArray
 from search.ranking import ALL
 from search.understanding import Understood
 
@@ -23,7 +23,6 @@ MOST_READ: Final = 500
 """Texts that are read for exact words, the best candidates first; what stands behind them is not found by exact words."""
 _BLANKS: Final = re.compile(r"\s+")
 
-Lexical = Callable[[Sequence[Term], IntArray], Matches]
 Kept = NDArray[np.bool_]
 
 

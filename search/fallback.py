@@ -11,15 +11,16 @@ from content.models import Asset, AssetTag, Rendered, Version
 from content.taxonomy import Tag, TagSynonym
 from search import documents
 from search.analysis import Term
-from search.engine import FacetTable, Fields, IntArray, Matches
+from search.engine import FacetTable, Fields, IntArray, Matches, Visible, ids_alone
 
 MOST_TERMS = 8
 MOST_IDS = 30_000
 CHUNK = 500
 
 
-def lexical(session: Session, terms: Sequence[Term], visible: IntArray, *, fields: Fields = Fields.ALL) -> Matches:
+def lexical(session: Session, terms: Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
     """Visible assets whose text, title or tags hold the words, by how much of the query's weight they hold."""
+    visible = ids_alone(visible)
     used = sorted(terms, key=lambda term: -term.weight)[:MOST_TERMS]
     if not used or not len(visible):
         return Matches.none()

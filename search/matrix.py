@@ -4,16 +4,16 @@ A view is never changed: a newer one shares the memory of the older one and has 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from search import languages, vectors
-from search.engine import FloatArray, IntArray
+from search.engine import FloatArray, IntArray, Visible, ids_alone
 from search.languages import Means
 from search.vectors import Held, KnownEncoder
 
@@ -96,7 +96,7 @@ class Matrix:
             room = np.zeros((int(end * ROOM) + 64, self._room.shape[1]), np.float32)
             room[:start] = self._room[:start]
             self._room = room
-        added = _without_language(held, self.means)
+        added = without_language(held, self.means)
         self._room[start:end] = added
         self._groups = self._groups.and_then(held, added)
 
@@ -108,23 +108,24 @@ class Matrix:
         begins, ends = self._groups.spans[row]
         return Spot(self._groups.anchors[row], int(begins), int(ends))
 
-    def nearest(self, vector: Float32Array, visible: IntArray, limit: int, also: IntArray | None = None) -> Near:
+    def nearest(self, vector: Float32Array, visible: Visible, limit: int, also: IntArray | None = None) -> Near:
         """The `limit` visible assets nearest to a vector of length one, and those of `also` wherever they stand.
 
         An asset is as close as its best passage, and in a smaller part as all of it: of two that have one
         good paragraph each, the one that is about the matter as a whole comes first. The visible assets of
         each language are measured by their own mean and spread, since a query is closer to its own language.
         """
-        groups = self._groups
+        groups, visible = self._groups, ids_alone(visible)
         if not groups.rows or not len(visible):
             return Near.none()
         of_rows = self._room[: groups.rows] @ vector
         best = np.maximum.reduceat(of_rows, groups.starts)
         whole = np.add.reduceat(of_rows, groups.starts) * groups.share
-        closeness = ((best + WHOLE * whole) / (1 + WHOLE)).astype(np.float64)
-        largest = int(max(groups.assets.max(), visible.max()))
-        allowed = np.flatnonzero(_mask(visible, largest)[groups.assets] & groups.live)
-        closeness[allowed] = _fair(closeness[allowed], groups.languages[allowed])
+        closeness = self.closeness_of(best, whole)
+        allowed = self._allowed(visible)
+        closeness[allowed] = Fairness.of(closeness[allowed], groups.languages[allowed]).applied(
+            closeness[allowed], groups.languages[allowed]
+        )
         order = allowed[np.lexsort((groups.assets[allowed], -closeness[allowed]))]
         wanted = np.arange(len(order)) < limit
         if also is not None and len(also):
@@ -132,31 +133,60 @@ class Matrix:
         chosen = order[wanted]
         return Near(groups.assets[chosen], closeness[chosen], groups.best_rows(of_rows, best)[chosen])
 
-    def agreement(self, passages: Float32Array, declared: Sequence[str], visible: IntArray) -> Agreement:
+    @staticmethod
+    def closeness_of(best: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
+        """An asset's closeness by its best passage and by all of it."""
+        return ((best + WHOLE * whole) / (1 + WHOLE)).astype(np.float64)
+
+    def _allowed(self, visible: IntArray) -> IntArray:
+        """The groups of visible assets that still stand here."""
+        groups = self._groups
+        largest = int(max(groups.assets.max(), visible.max()))
+        return np.flatnonzero(_mask(visible, largest)[groups.assets] & groups.live)
+
+    def asset_ids(self) -> IntArray:
+        """Whose passages are here, in no order."""
+        return self._groups.assets[self._groups.live]
+
+    def fairness(self, vector: Float32Array, visible: IntArray) -> "Fairness":
+        """How near the visible assets of each language are to a vector on the whole."""
+        groups = self._groups
+        if not groups.rows or not len(visible):
+            return Fairness({}, 0.0, 1.0)
+        of_rows = self._room[: groups.rows] @ vector
+        whole = np.add.reduceat(of_rows, groups.starts) * groups.share
+        allowed = self._allowed(visible)
+        closeness = self.closeness_of(np.maximum.reduceat(of_rows, groups.starts), whole)[allowed]
+        return Fairness.of(closeness, groups.languages[allowed])
+
+    def agreement(self, passages: Float32Array, declared: Sequence[str], visible: Visible) -> Agreement:
         """How far each visible asset says what these passages say, and they what it says: a text and its double.
 
         `passages` are an encoder's vectors of one text, one row each, in the languages of `declared`. An asset's
         closeness is the mean over both sides of how near each passage's best counterpart on the other side is.
         """
-        groups = self._groups
+        groups, visible = self._groups, ids_alone(visible)
         if not groups.rows or not len(visible) or not len(passages):
             return Agreement.none()
-        own = languages.normal(passages - self.means.passage_means()[_numbers(declared)])
+        own = languages.normal(passages - self.means.passage_means()[number_of(declared)])
         near = self._room[: groups.rows] @ own.T
         forth = np.maximum.reduceat(near, groups.starts, axis=0).mean(axis=1)
         sizes = np.diff(groups.starts, append=groups.rows)
         back = np.add.reduceat(near.max(axis=1), groups.starts) / sizes
-        largest = int(max(groups.assets.max(), visible.max()))
-        allowed = np.flatnonzero(_mask(visible, largest)[groups.assets] & groups.live)
-        most = np.bincount(_numbers(declared)).argmax()
+        allowed = self._allowed(visible)
+        most = np.bincount(number_of(declared)).argmax()
         closeness = ((forth + back) / 2)[allowed].astype(np.float64)
         return Agreement(groups.assets[allowed], closeness, groups.languages[allowed] == most)
 
-    def middle_of(self, asset_id: int) -> Float32Array | None:
-        """What an asset is about: the mean of its passages, of length one; None where it has none."""
+    def middle_of(self, asset_id: int, anchor: str = "") -> Float32Array | None:
+        """What an asset is about, or one section of it: the mean of its passages, of length one; None where it has none."""
         groups = self._groups
         found = np.flatnonzero((groups.assets == asset_id) & groups.live)
-        return languages.normal(self._room[groups.slice_of(int(found[0]))].mean(axis=0)) if len(found) else None
+        if not len(found):
+            return None
+        part = groups.slice_of(int(found[0]))
+        rows = [row for row in range(part.start, part.stop) if not anchor or groups.anchors[row] == anchor]
+        return languages.normal(self._room[rows].mean(axis=0)) if rows else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,13 +229,12 @@ class _Groups:
         if not len(held.asset_ids):
             return self
         starts = np.flatnonzero(np.diff(held.asset_ids, prepend=-1))
-        lengths = np.linalg.norm(np.add.reduceat(vectors, starts, axis=0), axis=1)
         return _Groups(
             np.concatenate((self.starts, starts + self.rows)),
             np.concatenate((self.assets, held.asset_ids[starts])),
             np.concatenate((self.live, np.ones(len(starts), np.bool_))),
-            np.concatenate((self.share, (1 / np.maximum(lengths, TINY)).astype(np.float32))),
-            np.concatenate((self.languages, _numbers(held.languages)[starts])),
+            np.concatenate((self.share, together(vectors, starts))),
+            np.concatenate((self.languages, number_of(held.languages)[starts])),
             [*self.anchors, *held.anchors],
             np.concatenate((self.spans, held.spans)),
         )
@@ -233,31 +262,56 @@ def _mask(ids: IntArray, largest: int) -> BoolArray:
     return mask
 
 
-def _fair(closeness: FloatArray, of_language: IntArray) -> FloatArray:
-    """The same for every language: its mean and spread are brought to those of all; few assets move little."""
-    present = np.unique(of_language)
-    if len(present) < 2:
-        return closeness
-    groups = [of_language == language for language in present]
-    surely = np.array([group.sum() / (group.sum() + FEW) for group in groups])
-    means = surely * [closeness[group].mean() for group in groups] + (1 - surely) * closeness.mean()
-    spreads = surely * [closeness[group].std() for group in groups] + (1 - surely) * closeness.std()
-    fair = closeness.copy()
-    for group, mean, spread in zip(groups, means, spreads, strict=True):
-        fair[group] = (closeness[group] - mean) / max(spread, TINY) * spreads.mean() + means.mean()
-    return fair
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """Mean and spread of each language's closeness, and of all: by them languages are brought to one measure."""
+
+    languages: Mapping[int, tuple[float, float]]
+    mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, closeness: FloatArray, of_language: IntArray) -> "Fairness":
+        """Few assets of a language move little; a single language is measured as it is."""
+        present = np.unique(of_language)
+        if len(present) < 2:
+            return cls({}, 0.0, 1.0)
+        groups = [of_language == language for language in present]
+        surely = np.array([group.sum() / (group.sum() + FEW) for group in groups])
+        means = surely * [closeness[group].mean() for group in groups] + (1 - surely) * closeness.mean()
+        spreads = surely * [closeness[group].std() for group in groups] + (1 - surely) * closeness.std()
+        each = {
+            int(language): (float(mean), float(spread))
+            for language, mean, spread in zip(present, means, spreads, strict=True)
+        }
+        return cls(each, float(means.mean()), float(spreads.mean()))
+
+    def applied(self, closeness: FloatArray, of_language: IntArray) -> FloatArray:
+        """The same closeness by one measure for all languages; what was never met stays as it is."""
+        fair = closeness.copy()
+        for language, (mean, spread) in self.languages.items():
+            group = of_language == language
+            fair[group] = (closeness[group] - mean) / max(spread, TINY) * self.spread + self.mean
+        return fair
 
 
-def _numbers(of_language: Sequence[str]) -> IntArray:
+def number_of(of_language: Sequence[str]) -> IntArray:
     """Each language as its place in `languages.LANGUAGES`."""
     number = {language: place for place, language in enumerate(languages.LANGUAGES)}
     return np.array([number.get(language, number[languages.OTHER]) for language in of_language], np.int64)
 
 
-def _without_language(held: Held, means: Means) -> Float32Array:
+def together(vectors: Float32Array, starts: IntArray) -> Float32Array:
+    """One over the length of the sum of each group of rows: by it a sum of products becomes a cosine."""
+    lengths = np.linalg.norm(np.add.reduceat(vectors, starts, axis=0), axis=1)
+    share: Float32Array = (1 / np.maximum(lengths, TINY)).astype(np.float32)
+    return share
+
+
+def without_language(held: Held, means: Means) -> Float32Array:
     if not len(held.asset_ids):
         return held.vectors
-    return languages.normal(held.vectors - means.passage_means()[_numbers(held.languages)])
+    return languages.normal(held.vectors - means.passage_means()[number_of(held.languages)])
 
 
 class Keeper:

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from search import passages, vectors
 from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
-from search.engine import IntArray
-from search.matrix import Agreement, Keeper, Matrix, Near, Spot
+from search.engine import IntArray, Visible
+from search.languages import Means
+from search.matrix import Agreement, Keeper, Near, Spot
 from search.passages import Passage
 from search.vectors import KnownEncoder
 
@@ -28,12 +29,34 @@ REMEMBERED: Final = 1_000
 QueryVector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
+class Space(Protocol):
+    """Passages by meaning: `Matrix` in memory, or a database."""
+
+    means: Means
+
+    def __len__(self) -> int: ...
+
+    def spot(self, row: int) -> Spot: ...
+
+    def nearest(self, vector: QueryVector, visible: Visible, limit: int, also: IntArray | None = None) -> Near: ...
+
+    def agreement(self, passages: QueryVector, declared: Sequence[str], visible: Visible) -> Agreement: ...
+
+    def middle_of(self, asset_id: int, anchor: str = "") -> QueryVector | None: ...
+
+
+class SpaceKeeper(Protocol):
+    """One process's way to the passages as they stand now."""
+
+    def refreshed(self, session: Session, encoder: KnownEncoder) -> Space: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearby:
     """The nearest assets of one search, and where their best passages lie."""
 
     near: Near
-    matrix: Matrix
+    matrix: "Space"
 
     def spots(self, floor: float) -> "Spots":
         """The best passages of those assets that are at least so close."""
@@ -45,7 +68,7 @@ class Nearby:
 class Spots(Mapping[int, Spot]):
     """Best passages by asset id, looked up when somebody asks: a page shows twenty of thousands."""
 
-    def __init__(self, matrix: Matrix, rows: Mapping[int, int]) -> None:
+    def __init__(self, matrix: "Space", rows: Mapping[int, int]) -> None:
         self._matrix = matrix
         self._rows = rows
 
@@ -63,10 +86,10 @@ class Spots(Mapping[int, Spot]):
 class Asked:
     """A query's direction of meaning, and the passages it can be compared with."""
 
-    matrix: Matrix
+    matrix: "Space"
     vector: QueryVector
 
-    def nearest(self, visible: IntArray, limit: int = NEAREST, also: IntArray | None = None) -> Nearby:
+    def nearest(self, visible: Visible, limit: int = NEAREST, also: IntArray | None = None) -> Nearby:
         return Nearby(self.matrix.nearest(self.vector, visible, limit, also), self.matrix)
 
 
@@ -122,11 +145,13 @@ class Meaning:
     too (`load` takes its setting), so that a change of the setting never leaves searches without meaning.
     """
 
-    def __init__(self, wanted: EncoderLoader, load: Callable[[str], Encoder | None]) -> None:
+    def __init__(
+        self, wanted: EncoderLoader, load: Callable[[str], Encoder | None], keeper: SpaceKeeper | None = None
+    ) -> None:
         self.wanted = wanted
         self._load = load
         self._former: tuple[str, EncoderLoader] | None = None
-        self._keeper = Keeper()
+        self._keeper: SpaceKeeper = keeper or Keeper()
         self._vectors = _QueryVectors()
         self._passages = _PassageVectors()
 
@@ -162,7 +187,7 @@ class Meaning:
             return None
         return Asked(matrix, matrix.means.query(vector, asked))
 
-    def agreement(self, session: Session, said: Sequence[Passage], visible: IntArray) -> Agreement | None:
+    def agreement(self, session: Session, said: Sequence[Passage], visible: Visible) -> Agreement | None:
         """How far visible assets say what a text's passages say; None where nothing can be compared now."""
         known = None if self.is_off else vectors.active(session)
         encoder = self._encoder_of(known) if known else None
@@ -183,16 +208,16 @@ class Meaning:
         if encoder is not None:
             self._vectors.of(encoder, first_words(text))
 
-    def like(self, session: Session, asset_id: int, visible: IntArray, limit: int) -> Nearby | None:
-        """The assets most like this one, itself left out; None where nothing can be compared now."""
+    def like(self, session: Session, asset_id: int, visible: Visible, limit: int, anchor: str = "") -> Nearby | None:
+        """The assets most like this one or a section of it, itself among them; None where nothing can be compared now."""
         known = None if self.is_off else vectors.active(session)
         if known is None:
             return None
         matrix = self._keeper.refreshed(session, known)
-        middle = matrix.middle_of(asset_id)
+        middle = matrix.middle_of(asset_id, anchor)
         if middle is None:
             return None
-        near = matrix.nearest(middle, visible[visible != asset_id], limit)
+        near = matrix.nearest(middle, visible, limit)
         close = near.closeness >= ALIKE
         return Nearby(Near(near.asset_ids[close], near.closeness[close], near.rows[close]), matrix)
 

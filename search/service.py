@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import structlog
 from sqlalchemy.orm import Session
 
-from content import activity, reading, saying, tallies, taxonomy
+from content import activity, reading, saying, tallies, taxonomy, visibility
 from content.cohorts import Finding
 from content.deals import DealContext
 from content.insight import LEAST_SHOWN
@@ -19,9 +19,8 @@ from content.taxonomy import Label, Vocabulary
 from kb.access import Actor, Permission, require
 from search import candidates, documents, exactness, facets, fallback, ranking, snippets, spelling, understanding
 from search.analysis import Term
-from search.candidates import Candidates
-from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray
-from search.exactness import Lexical
+from search.candidates import Candidates, Lexical
+from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Visible
 from search.matrix import Spot
 from search.meaning import Meaning
 from search.query import Mode, Query, Sort
@@ -35,6 +34,7 @@ RANKED = 300
 MOST_LOCKED = 5
 MOST_VALUES = 12
 MOST_SIMILAR = 6
+NOTHING = np.zeros(0, np.int64)
 LEXICAL_ONLY, DATABASE_ONLY = "lexical_only", "database_only"
 """What an answer may be limited to, as the interface names it."""
 ENOUGH = 0.5
@@ -118,6 +118,27 @@ class Finder:
     words: Keeper = field(default_factory=Keeper)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """What a reader reaches: as ids, or as rules where the engine takes them; `ids` asks for the ids when needed."""
+
+    visible: Visible
+    locked: Visible
+    ids: Callable[[], reading.Reach]
+
+
+def reach_of(session: Session, finder: Finder, actor: Actor, deal: DealContext | None) -> Reach:
+    """What this reader reaches on the deal, as the engine takes it."""
+    if not finder.engine.takes_rules:
+        found = reading.reach(session, actor, deal)
+        return Reach(found.visible, found.locked, lambda: found)
+    return Reach(
+        Scope(visibility.visible_to(actor, deal)),
+        Scope(visibility.locked_for(actor, deal)),
+        cache(lambda: reading.reach(session, actor, deal)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Pool:
     """Candidates best first, before filters; `lexical` finds by words in the way that these were found."""
@@ -141,7 +162,7 @@ def search(
         finder.meaning.foresee(query.text)
     vocabulary = taxonomy.load(session)
     asked = understanding.understand(query, vocabulary)
-    reach = reading.reach(session, actor, deal)
+    reach = reach_of(session, finder, actor, deal)
     pool = _pool(session, finder, query.mode, asked, reach)
     narrowed = facets.narrow(
         pool.found.asset_ids, pool.table, _codes(asked.filters, vocabulary), _facet_of(vocabulary, pool.table)
@@ -149,12 +170,12 @@ def search(
     ordered, scores = _order(session, query, asked, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
-    also = reading.list_translations(session, reach.visible, [asset.id for asset in assets])
+    also = reading.list_translations(session, actor, deal, [asset.id for asset in assets])
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
         hits=_hits(session, assets, _Asked(asked.terms, language, score_of, pool.found.spots, also)),
-        facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(reach.visible))),
+        facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(reach.ids().visible))),
         total=len(narrowed.pool),
         locked=tuple(
             reading.list_teasers(session, actor, deal, [int(i) for i in pool.locked[:MOST_LOCKED]], vocabulary)
@@ -173,10 +194,14 @@ def _meant(
     asked: Understood,
     vocabulary: Vocabulary,
     pool: _Pool,
-    reach: reading.Reach,
+    reach: Reach,
 ) -> str:
     """Another spelling of a short, plain query, made of words that this reader's own library holds."""
     if query.offset or not query.parsed.is_plain or not spelling.may_be_misspelt(asked.words):
+        return ""
+    if pool.limited == DATABASE_ONLY:
+        return ""
+    if pool.found.most_held is not None and pool.found.most_held >= ranking.ALL:
         return ""
     held = spelling.Holding(pool.lexical, reach.visible)
     if held(asked.words):
@@ -190,7 +215,7 @@ def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | 
     require(actor, Permission.SEARCH)
     asset = reading.get_visible(session, actor, deal, reference)
     visible = reading.visible_ids(session, actor, deal)
-    others = np.setdiff1d(visible, reading.translation_ids(session, asset.id))
+    others = np.setdiff1d(visible, [*reading.translation_ids(session, asset.id), asset.id])
     nearby = finder.meaning.like(session, asset.id, others, MOST_SIMILAR)
     if nearby is None:
         return Similar(asset, (), limited=True)
@@ -198,18 +223,16 @@ def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | 
     return Similar(asset, tuple(reading.list_visible(session, actor, deal, ids)), limited=False)
 
 
-def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach: reading.Reach) -> _Pool:
-    visible = reach.visible
-    locked = reach.locked if asked.words else np.zeros(0, np.int64)
+def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach: Reach) -> _Pool:
     engine, terms = finder.engine, asked.terms
     try:
         if asked.words:
             meant = finder.meaning.ask(session, asked.words) if mode is not Mode.LEXICAL else None
-            found = candidates.find(engine.lexical, meant, terms, visible, mode)
+            found = candidates.find(engine.lexical, meant, terms, reach.visible, mode)
             is_limited = meant is None and _wants_meaning(finder, mode)
         else:
-            found, is_limited = _everything(session, np.intersect1d(visible, engine.all_ids())), False
-        teased = engine.lexical(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+            found, is_limited = _everything(session, np.intersect1d(reach.ids().visible, engine.all_ids())), False
+        teased = engine.lexical(terms, reach.locked, fields=Fields.TITLE_TAGS).asset_ids if asked.words else NOTHING
         found, notes = _exactly(session, engine.lexical, asked, found)
         return _Pool(
             found,
@@ -223,8 +246,9 @@ def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach
     except IndexDamaged as damage:
         log.warning("index.damaged", reason=str(damage)[:200])
     plainly = partial(fallback.lexical, session)
+    visible, locked = reach.ids().visible, reach.ids().locked
     found = Candidates.of_words(plainly(terms, visible)) if asked.words else _everything(session, visible)
-    teased = plainly(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if len(locked) else locked
+    teased = plainly(terms, locked, fields=Fields.TITLE_TAGS).asset_ids if asked.words else NOTHING
     found, notes = _exactly(session, plainly, asked, found)
     table = fallback.facets_of(session, found.asset_ids)
     return _Pool(

@@ -14,8 +14,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, Hamming
 
 from search import analysis
-from search.analysis import Term
-from search.engine import IntArray, Matches
+from search.candidates import Lexical
+from search.engine import Matches, Visible
 from search.ranking import ALL
 from search.wordbook import Wordbook, blurred, sound
 
@@ -35,8 +35,8 @@ Held = Callable[[str], bool]
 class Holding:
     """Whether one text among these holds all words of a query; each question is asked once."""
 
-    lexical: Callable[[list[Term], IntArray], Matches]
-    visible: IntArray
+    lexical: Lexical
+    visible: Visible
     _known: dict[str, bool] | None = None
 
     def __call__(self, words: str) -> bool:
@@ -124,9 +124,10 @@ def _window(run: str, place: int, book: Wordbook, held: Held) -> tuple[str, str]
     """The longest piece from here that is a word of the library wrongly written, and the word."""
     for length in range(min(LONGEST_CHINESE, len(run) - place), 1, -1):
         window = run[place : place + length]
-        if book.knows(window) or held(window):
+        others = [] if book.knows(window) else list(_like(window, book))
+        if not others or held(window):
             continue
-        for other in _like(window, book):
+        for other in others:
             if held(other):
                 return window, other
     return "", ""

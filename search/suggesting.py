@@ -24,7 +24,7 @@ from search import analysis, fallback
 from search.engine import IndexDamaged
 from search.log import KEPT_FOR_SUGGESTIONS, Search
 from search.query import LONGEST_USED, printable
-from search.service import Finder
+from search.service import Finder, reach_of
 from search.spelling import Holding
 from search.wordbook import Titled, Wordbook, initials, sound
 
@@ -171,9 +171,9 @@ def _own(session: Session, actor: Actor) -> Sequence[str]:
 
 
 def _holding(session: Session, finder: Finder, actor: Actor, deal: DealContext | None) -> Holding:
-    visible = reading.visible_ids(session, actor, deal)
+    reach = reach_of(session, finder, actor, deal)
     try:
-        finder.engine.all_ids()
+        finder.engine.probe()
     except IndexDamaged:
-        return Holding(lambda terms, ids: fallback.lexical(session, terms, ids), visible)
-    return Holding(finder.engine.lexical, visible)
+        return Holding(lambda terms, ids: fallback.lexical(session, terms, ids), reach.ids().visible)
+    return Holding(finder.engine.lexical, reach.visible)

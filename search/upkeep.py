@@ -38,7 +38,7 @@ def begin(engine: Engine) -> None:
     """Give a new installation its first, empty index; an index that is there is left alone."""
     with engine.exclusive():
         try:
-            engine.all_ids()
+            engine.probe()
         except IndexMissing:
             engine.rebuild(())
 

@@ -283,6 +283,15 @@ def changed_since(session: Session, encoder_id: int, stamp: int) -> list[int]:
     )
 
 
+def embedded_ids(session: Session, encoder_id: int) -> list[int]:
+    """The assets that have vectors of this encoder."""
+    return list(
+        session.scalars(
+            select(Embedded.asset_id).where(Embedded.encoder_id == encoder_id, Embedded.version_id.is_not(None))
+        )
+    )
+
+
 def load(session: Session, encoder: KnownEncoder, asset_ids: Sequence[int] | None = None) -> Held:
     """Passages and vectors of these assets, or of all, in the order of asset and text."""
     found = [row for part in _parts(asset_ids) for row in session.execute(_with_vectors(encoder.id, part))]

@@ -38,24 +38,25 @@ from whoosh.index import TOC, FileIndex
 from whoosh.reading import SegmentReader, TermNotFound
 from whoosh.writing import SegmentWriter
 
-from search import analysis
+from search import analysis, bm25
 from search.analysis import Term
-from search.engine import Entry, FacetTable, Fields, IndexBusy, IndexDamaged, IndexMissing, IntArray, Matches
+from search.bm25 import BOOSTS, K1, LEAST_OF_BEST, LEAST_SHARE, NORMS
+from search.engine import (
+    Entry,
+    FacetTable,
+    Fields,
+    IndexBusy,
+    IndexDamaged,
+    IndexMissing,
+    IntArray,
+    Matches,
+    Visible,
+    ids_alone,
+)
 
 FORMAT: Final = f"v1a{analysis.VERSION}"
 """Begins the folder's name: a folder of another version counts as missing and is rebuilt."""
 
-K1: Final = 1.2
-BOOSTS: Final = {"title": 3.0, "tags": 2.0, "body": 1.0}
-NORMS: Final = {"title": 0.3, "tags": 0.3, "body": 0.75}
-LEAST_SHARE: Final = 0.12
-LEAST_OF_BEST: Final = 0.33
-"""A match holds words that carry at least LEAST_SHARE of the query's weight, and LEAST_OF_BEST of what the best
-visible one holds: on the judged questions 99.3 % of the right assets pass, and three or four of 240 in all."""
-LONG_QUERY: Final = 8
-LONE_WORD: Final = 0.5
-COMMON: Final = 0.3
-"""In a query of more words than LONG_QUERY, terms in more than this part of the assets are dropped."""
 MOST_CACHED: Final = 3_000_000
 """Postings kept decoded per segment, and scored per snapshot (12 bytes each)."""
 MOST_DEAD: Final = 1_000
@@ -93,6 +94,8 @@ def _go_on(_point: str) -> None:
 
 class WhooshEngine:
     """Engine over a folder on a local disk; many threads and processes read, one at a time writes."""
+
+    takes_rules = False
 
     def __init__(
         self,
@@ -212,13 +215,17 @@ class WhooshEngine:
 
     # Reading
 
-    def lexical(self, terms: Sequence[Term], visible: IntArray, *, fields: Fields = Fields.ALL) -> Matches:
+    def lexical(self, terms: Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         with self._reading() as snapshot:
-            return snapshot.search(terms, np.asarray(visible, np.int64), fields)
+            return snapshot.search(terms, ids_alone(visible), fields)
 
     def facets_of(self, asset_ids: IntArray) -> FacetTable:
         with self._reading() as snapshot:
             return snapshot.facets_of(np.asarray(asset_ids, np.int64))
+
+    def probe(self) -> None:
+        with self._reading():
+            pass
 
     def all_ids(self) -> IntArray:
         with self._reading() as snapshot:
@@ -566,15 +573,9 @@ class _Snapshot:
 
     def _weighed(self, terms: Sequence[Term], fields: Fields, seen: BoolArray) -> list[tuple[float, _Impact]]:
         """Each term's weight times its rarity among what is seen, or scores would tell the words of hidden texts; unknown words count as the rarest."""
-        count = int(seen.sum())
-        found = [
-            (term, impact, int(seen[impact.documents].sum()))
-            for term in terms
-            for impact in (self._impact(term.text, fields),)
-        ]
-        if sum(term.weight >= LONE_WORD for term in terms) > LONG_QUERY:
-            found = [one for one in found if one[2] <= COMMON * count] or found
-        return [(term.weight * float(np.log1p((count - df + 0.5) / (df + 0.5))), impact) for term, impact, df in found]
+        found = [self._impact(term.text, fields) for term in terms]
+        held_by = [int(seen[impact.documents].sum()) for impact in found]
+        return [(weight, found[place]) for place, weight in bm25.weights(terms, held_by, int(seen.sum()))]
 
     def _impact(self, token: str, fields: Fields) -> _Impact:
         key = (token, fields)

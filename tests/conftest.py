@@ -195,12 +195,9 @@ def environment_of(folder: Path) -> dict[str, str]:
     return own | {"KB_DATA_DIR": str(folder)}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Service]:
-    """The same on both databases, for what depends on locks, types and transactions."""
-    if request.param == "sqlite":
-        yield from _opened(settings)
-        return
+@pytest.fixture
+def postgresql_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Service]:
+    """An opened installation on a PostgreSQL database of its own."""
     server: PostgreSql = request.getfixturevalue("postgresql_server")
     url = server.new_database()
     yield from _opened(
@@ -214,6 +211,15 @@ def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator
         )
     )
     server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Service]:
+    """The same on both databases, for what depends on locks, types and transactions."""
+    if request.param == "sqlite":
+        yield from _opened(settings)
+    else:
+        yield request.getfixturevalue("postgresql_database")
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy.orm import Session
 
 from content.kinds import AssetType, Facet, Handling, VersionState
 from content.models import Asset, AssetTag, Rendered, Version
@@ -245,11 +247,12 @@ def _paragraph(source: random.Random, language: str) -> str:
     return stop.join(_sentence(source, language, source.randint(6, 12)) for _ in range(4)) + stop.strip()
 
 
-def opened(folder: Path, encoder_setting: str = "") -> Service:
-    """A migrated, empty installation."""
+def opened(folder: Path, encoder_setting: str = "", database_url: str = "") -> Service:
+    """A migrated, empty installation, on SQLite unless a database is named."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = {"database_url": database_url} if database_url else {}
     service = open_service(
-        config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder_setting, requests_per_minute=0)
+        config.load({}, data_dir=folder, secret_key=SECRET, encoder=encoder_setting, requests_per_minute=0, **place)
     )
     migrate.upgrade(service.settings, service.database)
     upkeep.begin(service.engine)
@@ -292,11 +295,11 @@ def _put(
 ) -> None:
     now = clock.now()
     with service.database.writing() as session:
-        for text in written:
+        for one in written:
             digest = f"bench-{public_id()}"
             sections = [
                 {"anchor": f"s{n}", "level": 2, "title": title, "html": f"<p>{body}</p>", "plain": body}
-                for n, (title, body) in enumerate(text.sections)
+                for n, (title, body) in enumerate(one.sections)
             ]
             asset = Asset(
                 public_id=public_id(),
@@ -308,9 +311,9 @@ def _put(
             session.flush()
             session.execute(
                 insert(Rendered),
-                [{"digest": digest, "html": "", "plain": text.plain, "sections": sections, "failed": ""}],
+                [{"digest": digest, "html": "", "plain": one.plain, "sections": sections, "failed": ""}],
             )
-            session.add(_version(asset, text, digest, owner, now - timedelta(minutes=source.randint(1, 100_000))))
+            session.add(_version(asset, one, digest, owner, now - timedelta(minutes=source.randint(1, 100_000))))
             for values in tags.values():
                 session.add(
                     AssetTag(asset_id=asset.id, tag_id=values[min(int(source.paretovariate(1)) - 1, len(values) - 1)])
@@ -343,39 +346,51 @@ def _put_vectors(service: Service, encoder: Encoder) -> None:
         rows = session.execute(
             select(Version.asset_id, Version.id, Version.language).where(Version.state == VersionState.PUBLISHED.value)
         ).all()
-        drawn = np.random.default_rng(4).standard_normal((len(rows) * PASSAGES, encoder.dimension)).astype(np.float32)
-        drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-        session.execute(
-            insert(VectorRow),
-            [
-                {"encoder_id": known.id, "text_hash": f"{n:032x}", "vector": vectors.packed(row)}
-                for n, row in enumerate(drawn)
-            ],
-        )
-        session.execute(
-            insert(Embedded),
-            [
-                {"encoder_id": known.id, "asset_id": row[0], "version_id": row[1], "cut": CUT, "stamp": 1}
-                for row in rows
-            ],
-        )
-        session.execute(
-            insert(PassageRow),
-            [
-                {
-                    "encoder_id": known.id,
-                    "asset_id": row[0],
-                    "position": n,
-                    "anchor": f"s{n % SECTIONS}",
-                    "begins": 0,
-                    "ends": 60,
-                    "language": row[2],
-                    "text_hash": f"{place * PASSAGES + n:032x}",
-                }
-                for place, row in enumerate(rows)
-                for n in range(PASSAGES)
-            ],
-        )
+        random_numbers = np.random.default_rng(4)
+        for start in range(0, len(rows), BATCH):
+            _put_some(session, known.id, encoder.dimension, rows[start : start + BATCH], start, random_numbers)
         session.get_one(EncoderRow, known.id).stamp = 1
     with service.database.reading() as session:
         assert vectors.behind(session, known.id, 1) == []
+        stored = vectors.find(session, known.name)
+    assert stored is not None
+    embedding.mirror_of(service.database)(stored)
+    with service.database.engine.connect() as connection:
+        connection.execute(text("ANALYZE"))
+        connection.commit()
+
+
+def _put_some(
+    session: Session, encoder_id: int, dimension: int, rows: Sequence[Any], first: int, source: np.random.Generator
+) -> None:
+    drawn = source.standard_normal((len(rows) * PASSAGES, dimension)).astype(np.float32)
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    names = [f"{first * PASSAGES + n:032x}" for n in range(len(drawn))]
+    session.execute(
+        insert(VectorRow),
+        [
+            {"encoder_id": encoder_id, "text_hash": name, "vector": vectors.packed(vector)}
+            for name, vector in zip(names, drawn, strict=True)
+        ],
+    )
+    session.execute(
+        insert(Embedded),
+        [{"encoder_id": encoder_id, "asset_id": row[0], "version_id": row[1], "cut": CUT, "stamp": 1} for row in rows],
+    )
+    session.execute(
+        insert(PassageRow),
+        [
+            {
+                "encoder_id": encoder_id,
+                "asset_id": row[0],
+                "position": n,
+                "anchor": f"s{n % SECTIONS}",
+                "begins": 0,
+                "ends": 60,
+                "language": row[2],
+                "text_hash": names[place * PASSAGES + n],
+            }
+            for place, row in enumerate(rows)
+            for n in range(PASSAGES)
+        ],
+    )

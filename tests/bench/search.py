@@ -1,7 +1,9 @@
-"""Search over HTTP with permission and facets, three modes, one and four clients, beside SQLite FTS5 in process as the floor.
+"""Search over HTTP with permission and facets, three modes, on both engines, beside what index libraries give in process.
 
-`python -m tests.bench.search --assets 1000 10000`. Texts and vectors are seeded and random, queries are encoded by
-the real model. What it prints are milliseconds; the machine decides much of them, so compare within one run.
+`python -m tests.bench.search --assets 1000 10000 --engines embedded postgres`. Texts and vectors are seeded and random,
+queries are distinct and encoded by the real model. The floors answer the same words, without permission, facets and
+meaning: SQLite FTS5, tantivy where it is installed, PostgreSQL's own text search. What it prints are milliseconds; the
+machine decides much of them, so compare within one run.
 """
 
 import argparse
@@ -22,57 +24,89 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
+from psycopg import connect
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.engine import make_url
 
 from kb import tokens
 from kb.access import SYSTEM, Role
 from kb.users import User
 from search import analysis, encoder
 from search.query import Mode
-from tests.bench import library
+from tests.bench import library, servers
 
 QUERIES = 100
-CLIENTS = (1, 4)
+CLIENTS = (1, 4, 16)
 START_SECONDS = 120
+ENGINES = ("embedded", "postgres")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["embedded"])
+    parser.add_argument("--clients", type=int, nargs="+", default=list(CLIENTS))
+    parser.add_argument("--workers", type=int, default=1, help="web processes")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows = [row for count in asked.assets for row in measure(count)]
+    rows = [
+        row
+        for count in asked.assets
+        for engine in asked.engines
+        for row in measure(count, engine, asked.clients, asked.workers)
+    ]
     if asked.json:
         print(json.dumps(rows))
     else:
-        Console().print(table(rows))
+        Console(width=160).print(table(rows))
 
 
-def measure(count: int) -> list[dict[str, object]]:
-    """One library of this size: the floor first, then the service."""
-    with tempfile.TemporaryDirectory(prefix="kb-bench-") as folder:
+def measure(count: int, engine: str, clients: Sequence[int], workers: int) -> list[dict[str, object]]:
+    """One library of this size on one engine: the floors first, then the service."""
+    with tempfile.TemporaryDirectory(prefix="kb-bench-") as folder, place(engine) as url:
         data = Path(folder) / "data"
-        service = library.opened(data)
+        started = time.perf_counter()
+        service = library.opened(data, database_url=url)
         make = library.fill(service, count, encoder.load())
+        print(f"{engine}: {count} assets put in and indexed in {time.perf_counter() - started:.0f} s", file=sys.stderr)
         rep = make.user(Role.REP)
         deal = make.deal(rep, "solution")
         with service.database.writing() as session:
             token = tokens.create(session, SYSTEM, session.get_one(User, rep.id), "bench")
         service.close()
-        floor = row(count, "FTS5 in process", 1, timed(fts5(count), library.queries(QUERIES)))
-        with served(data) as port:
-            return [floor, *over_http(count, port, token, deal.external_id)]
+        floors = (
+            {"FTS5": fts5, "tantivy": tantivy_search} if engine == "embedded" else {"PostgreSQL text": text_search(url)}
+        )
+        found = [
+            row(count, engine, f"{name} in process", 1, timed(search, library.queries(QUERIES)))
+            for name, made in floors.items()
+            if (search := made(count)) is not None
+        ]
+        with served(data, url, workers) as port:
+            return [*found, *over_http(count, engine, port, token, deal.external_id, clients)]
 
 
-def over_http(count: int, port: int, token: str, deal: str) -> list[dict[str, object]]:
+@contextmanager
+def place(engine: str) -> Iterator[str]:
+    """Where the data lies: nowhere in particular, or an empty PostgreSQL."""
+    if engine == "embedded":
+        yield ""
+        return
+    with servers.postgresql() as url:
+        yield url
+
+
+def over_http(
+    count: int, engine: str, port: int, token: str, deal: str, of_clients: Sequence[int]
+) -> list[dict[str, object]]:
     found = []
-    for clients in CLIENTS:
+    for clients in of_clients:
         for mode in Mode:
             words = library.queries(QUERIES, seed=10 * clients + list(Mode).index(mode))
             clock = time.perf_counter()
             times = ask_all(port, token, deal, mode, words, clients)
-            found.append(row(count, mode.value, clients, times, QUERIES / (time.perf_counter() - clock)))
+            found.append(row(count, engine, mode.value, clients, times, QUERIES / (time.perf_counter() - clock)))
     return found
 
 
@@ -96,7 +130,7 @@ def ask(connection: HTTPConnection, token: str, deal: str, mode: Mode, text: str
 
 
 @contextmanager
-def served(data: Path) -> Iterator[int]:
+def served(data: Path, database_url: str = "", workers: int = 1) -> Iterator[int]:
     """The service itself, as `kb serve` starts it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -108,7 +142,9 @@ def served(data: Path) -> Iterator[int]:
         "KB_LOG_LEVEL": "ERROR",
         "KB_REQUESTS_PER_MINUTE": "0",
     }
-    command = [sys.executable, "-m", "kb.cli", "serve", "--port", str(port)]
+    if database_url:
+        environment["KB_DATABASE_URL"] = database_url
+    command = [sys.executable, "-m", "kb.cli", "serve", "--port", str(port), "--workers", str(workers)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_ready(port)
@@ -151,6 +187,60 @@ def fts5(count: int) -> Callable[[str], object]:
     return search
 
 
+def tantivy_search(count: int) -> Callable[[str], object] | None:
+    """Tantivy over the same tokens, in memory; None where it is not installed."""
+    try:
+        import tantivy
+    except ImportError:
+        return None
+    schema = tantivy.SchemaBuilder()
+    schema.add_text_field("title", tokenizer_name="whitespace")
+    schema.add_text_field("body", tokenizer_name="whitespace")
+    index = tantivy.Index(schema.build())
+    writer = index.writer(200_000_000)
+    for text in library.texts(count):
+        writer.add_document(
+            tantivy.Document(title=" ".join(analysis.tokens(text.title)), body=" ".join(analysis.tokens(text.plain)))
+        )
+    writer.commit()
+    index.reload()
+    searcher = index.searcher()
+
+    def search(text: str) -> object:
+        words = dict.fromkeys(re.sub(r"\W", "", token) for token in analysis.tokens(text))
+        return searcher.search(index.parse_query(" ".join(word for word in words if word), ["title", "body"]), 20).hits
+
+    return search
+
+
+def text_search(url: str) -> Callable[[int], Callable[[str], object]]:
+    """PostgreSQL's tsvector and ts_rank over the same tokens."""
+
+    def made(count: int) -> Callable[[str], object]:
+        base = connect(
+            make_url(url).set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
+        )
+        base.execute("CREATE TABLE floor (id serial, words tsvector)")
+        with base.cursor() as cursor, cursor.copy("COPY floor (words) FROM STDIN") as copy:
+            for text in library.texts(count):
+                words = [re.sub(r"\W", "", token) for token in analysis.tokens(f"{text.title} {text.plain}")]
+                copy.write_row((" ".join(f"{word}:{n}" for n, word in enumerate(words, 1) if word and n < 16_000),))
+        base.execute("CREATE INDEX ON floor USING gin (words)")
+        base.execute("ANALYZE floor")
+
+        def search(text: str) -> object:
+            words = dict.fromkeys(re.sub(r"\W", "", token) for token in analysis.tokens(text))
+            asked = " | ".join(word for word in words if word)
+            return base.execute(
+                "SELECT id FROM floor, cast(%s AS tsquery) q WHERE words @@ q ORDER BY ts_rank(words, q) DESC LIMIT 20",
+                (asked,),
+            ).fetchall()
+
+        return search
+
+    return made
+
+
 def timed(act: Callable[[str], object], words: Sequence[str]) -> list[float]:
     """Seconds for each."""
     found = []
@@ -161,10 +251,13 @@ def timed(act: Callable[[str], object], words: Sequence[str]) -> list[float]:
     return found
 
 
-def row(count: int, what: str, clients: int, seconds: Sequence[float], rate: float | None = None) -> dict[str, object]:
+def row(
+    count: int, engine: str, what: str, clients: int, seconds: Sequence[float], rate: float | None = None
+) -> dict[str, object]:
     p50, p95 = np.percentile(np.array(seconds) * 1000, [50, 95])
     return {
         "assets": count,
+        "engine": engine,
         "what": what,
         "clients": clients,
         "p50_ms": round(p50, 1),

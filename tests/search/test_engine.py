@@ -1,6 +1,6 @@
-"""What every engine must do; a second engine joins by a name in ENGINES."""
+"""What every engine must do, held by all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -9,11 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kb.db import Database
 from search.analysis import Term, query_terms
 from search.engine import Engine, Entry, Fields, IndexMissing, IntArray, Matches
+from search.postgres_engine import SAMPLE, PostgresEngine
 from search.whoosh_engine import WhooshEngine
 
-ENGINES: dict[str, Callable[[Path], Engine]] = {"whoosh": WhooshEngine}
+ENGINES = ("whoosh", "postgres", "postgres-large")
+"""The last one treats every library as too large for its sample."""
 
 CHINESE = (
     "客户嫌贵、还在比竞品甲：把单价换成三年总账。常听到的几句：“你们太贵了”“甲家报得低两成”“预算就这么多”。"
@@ -42,12 +45,33 @@ LIBRARY = [
 ]
 
 
-@pytest.fixture(params=ENGINES)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    engine = ENGINES[request.param](tmp_path / "index")
-    engine.rebuild([])
-    yield engine
-    engine.close()
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test on every engine."""
+    if "unbuilt" in metafunc.fixturenames:
+        marks = {name: [pytest.mark.postgresql] if name != "whoosh" else [] for name in ENGINES}
+        metafunc.parametrize("unbuilt", [pytest.param(name, marks=marks[name]) for name in ENGINES], indirect=True)
+
+
+@pytest.fixture
+def unbuilt(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "whoosh":
+        engine: Engine = WhooshEngine(tmp_path / "index")
+        yield engine
+        engine.close()
+        return
+    server = request.getfixturevalue("postgresql_server")
+    url = server.empty_database()
+    database = Database(url)
+    is_large = request.param == "postgres-large"
+    yield PostgresEngine(database, sample=0, most_named=0) if is_large else PostgresEngine(database, sample=SAMPLE)
+    database.close()
+    server.drop(url)
+
+
+@pytest.fixture
+def empty(unbuilt: Engine) -> Engine:
+    unbuilt.rebuild([])
+    return unbuilt
 
 
 @pytest.fixture
@@ -237,9 +261,8 @@ def test_an_empty_index_answers(empty: Engine) -> None:
     empty.verify()
 
 
-@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
-def test_an_index_nobody_built_is_missing(make: Callable[[Path], Engine], tmp_path: Path) -> None:
-    engine = make(tmp_path / "index")
+def test_an_index_nobody_built_is_missing(unbuilt: Engine) -> None:
+    engine = unbuilt
     for call in (engine.all_ids, engine.fingerprints, engine.verify):
         with pytest.raises(IndexMissing):
             call()

@@ -1,0 +1,146 @@
+"""Nearness in PostgreSQL gives what the matrix in memory gives: exactly in a small library, nearly in a large one."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from content.models import Asset
+from kb.app import Service
+from kb.db import Database
+from search import languages, postgres_near, vectors
+from search.engine import IntArray, Scope
+from search.languages import Means
+from search.matrix import Keeper
+from search.passages import Passage
+from search.postgres_near import Mirror, PostgresKeeper, PostgresSpace, WholeSpace
+from search.vectors import KnownEncoder
+from tests.factories import Make
+
+pytestmark = pytest.mark.postgresql
+DIMENSION = 32
+ASSETS = 60
+
+
+def passage(asset: int, number: int) -> Passage:
+    language = "zh" if asset % 2 else "en"
+    return Passage(f"s{number}", 10 * number, 10 * number + 9, language, "", f"{asset}-{number}")
+
+
+def vector_of(asset: int, number: int) -> np.ndarray:
+    drawn = np.random.default_rng(1_000 * asset + number).standard_normal(DIMENSION).astype(np.float32)
+    drawn += np.random.default_rng(asset % 6).standard_normal(DIMENSION).astype(np.float32)  # six subjects
+    return languages.normal(drawn)
+
+
+@pytest.fixture
+def large(postgresql_database: Service) -> Iterator[tuple[Service, list[int]]]:
+    make = Make(postgresql_database)
+    ids = [make.asset(f"asset {n}", language="zh" if n % 2 else "en").id for n in range(ASSETS)]
+    yield postgresql_database, ids
+
+
+def embed(database: Database, ids: list[int], assets: dict[int, int]) -> KnownEncoder:
+    """Store vectors of `assets[id]` passages each; 0 takes it out."""
+    means = Means({name: np.zeros(DIMENSION, np.float32) for name in languages.LANGUAGES}, {}, 0)
+    means = Means(means.passages, means.passages, 0)
+    with database.writing() as session:
+        known = vectors.register(session, "made-up", "made-up", DIMENSION, means.to_json())
+        new, wanted = {}, {}
+        for asset_id, count in assets.items():
+            cut = [passage(asset_id, number) for number in range(count)]
+            new |= {one.text_hash: vectors.packed(vector_of(asset_id, n)) for n, one in enumerate(cut)}
+            version = session.scalar(text("SELECT id FROM version WHERE asset_id = :asset").bindparams(asset=asset_id))
+            wanted[asset_id] = (version if count else None, cut)
+        vectors.store(session, known.id, wanted, new)
+        vectors.switch(session, known.id)
+    with database.reading() as session:
+        found = vectors.active(session)
+    assert found is not None
+    return found
+
+
+def spaces(session: Session, known: KnownEncoder) -> tuple[WholeSpace, PostgresSpace]:
+    in_memory = WholeSpace(session, Keeper().refreshed(session, known))
+    in_database = PostgresKeeper(size=20).refreshed(session, known)
+    assert isinstance(in_database, PostgresSpace)
+    return in_memory, in_database
+
+
+def asked(seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed % 6).standard_normal(DIMENSION).astype(np.float32)
+    return languages.normal(drawn + 0.3 * np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32))
+
+
+def test_a_large_library_is_answered_as_from_memory(large: tuple[Service, list[int]]) -> None:
+    service, ids = large
+    known = embed(service.database, ids, {asset_id: 1 + asset_id % 3 for asset_id in ids})
+    assert postgres_near.catch_up(service.database, known, index_from=10)
+    agreed, closest = [], []
+    with service.database.reading() as session:
+        whole, near = spaces(session, known)
+        for seed in range(12):
+            expected = whole.nearest(asked(seed), np.array(ids, np.int64), 10)
+            found = near.nearest(asked(seed), np.array(ids, np.int64), 10)
+            agreed.append(len(np.intersect1d(expected.asset_ids, found.asset_ids)) / 10)
+            closest.append(expected.asset_ids[0] == found.asset_ids[0])
+            assert whole.spot(int(expected.rows[0])).anchor == near.spot(int(found.rows[0])).anchor or not closest[-1]
+    assert np.mean(agreed) >= 0.9
+    assert np.mean(closest) >= 0.9
+
+
+def test_a_rule_and_ids_say_the_same_and_what_words_found_is_measured(large: tuple[Service, list[int]]) -> None:
+    service, ids = large
+    known = embed(service.database, ids, dict.fromkeys(ids, 2))
+    postgres_near.catch_up(service.database, known, index_from=10)
+    some = ids[::3]
+    also = np.array(ids[-9::3], np.int64)
+    with service.database.reading() as session:
+        for space in spaces(session, known):
+            by_rule = space.nearest(asked(3), Scope(Asset.id.in_(some)), 5, also[np.isin(also, some)])
+            by_ids = space.nearest(asked(3), np.array(some, np.int64), 5, also[np.isin(also, some)])
+            assert by_rule.asset_ids.tolist() == by_ids.asset_ids.tolist()
+            assert set(by_rule.asset_ids.tolist()) <= set(some)
+            assert set(also[np.isin(also, some)].tolist()) <= set(by_rule.asset_ids.tolist())
+            assert space.nearest(asked(3), Scope(Asset.id < 0), 5).asset_ids.tolist() == []
+
+
+def test_changes_are_followed_and_gone_encoders_forgotten(large: tuple[Service, list[int]]) -> None:
+    service, ids = large
+    known = embed(service.database, ids, dict.fromkeys(ids, 2))
+    mirror = Mirror(service.database)
+    mirror(known)
+    keeper = PostgresKeeper(size=20)
+    with service.database.reading() as session:
+        assert len(keeper.refreshed(session, known)) == ASSETS
+    newer = embed(service.database, ids, {ids[0]: 0, ids[1]: 3})
+    mirror(newer)
+    with service.database.reading() as session:
+        space = keeper.refreshed(session, newer)
+        assert len(space) == ASSETS - 1
+        everything: IntArray = np.array(ids, np.int64)
+        assert ids[0] not in space.nearest(vector_of(ids[0], 0), everything, ASSETS).asset_ids
+        nearest = space.nearest(vector_of(ids[1], 2), everything, 1)
+        assert nearest.asset_ids.tolist() == [ids[1]]
+        assert space.spot(int(nearest.rows[0])).anchor == "s2"
+        middle = space.middle_of(ids[1], "s2")
+        assert middle is not None
+        assert middle @ vector_of(ids[1], 2) > 0.999
+        assert space.middle_of(ids[0]) is None
+
+
+def test_another_process_at_it_is_left_alone_and_a_small_library_stays_in_memory(
+    large: tuple[Service, list[int]],
+) -> None:
+    service, ids = large
+    known = embed(service.database, ids, dict.fromkeys(ids, 1))
+    with service.database.engine.connect() as other, postgres_near._alone(other) as is_alone:
+        assert is_alone
+        assert not postgres_near.catch_up(service.database, known)
+    with service.database.reading() as session:
+        assert isinstance(PostgresKeeper(size=20).refreshed(session, known), WholeSpace), "nothing is there yet"
+    postgres_near.catch_up(service.database, known)
+    with service.database.reading() as session:
+        assert isinstance(PostgresKeeper(size=ASSETS).refreshed(session, known), WholeSpace)
