@@ -33,6 +33,8 @@ AREAS = frozenset(
         "sharing",
         "insight",
         "assist",
+        "gaps",
+        "saved",
     }
 )
 """Pages on which a deal in the address becomes the default, and a missing one is filled in."""

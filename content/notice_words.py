@@ -49,6 +49,7 @@ WORDS: Mapping[str, str] = {
     ),
     "story": N_("A colleague sent a draft from the field: %(about)s."),
     "published": N_("What you sent is published. Thank you."),
+    "saved_match": N_("New, and matches a search you keep: %(about)s."),
 }
 """Sentences by kind of notice; those about a day hold its moment in `about`."""
 WITH_DAY = frozenset({"due", "unverified", "expires"})

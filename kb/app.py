@@ -50,7 +50,11 @@ import review.urgent_routes
 import search.api
 import search.assist_api
 import search.assist_routes
+import search.gap_api
+import search.gap_routes
 import search.routes
+import search.saved_api
+import search.saved_routes
 from content import (
     access_changes,
     access_requests,
@@ -92,7 +96,7 @@ from kb.worker import Worker
 from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
-from search import embedding, encoder, feed
+from search import embedding, encoder, feed, gaps, saved
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
 from search.postgres_engine import PostgresEngine
@@ -160,10 +164,11 @@ def open_service(settings: Settings) -> Service:
         lambda source: encoder.load(source, settings.model_dir),
         None if database.is_sqlite else PostgresKeeper(),
     )
+    finder = Finder(engine, meaning)
     return Service(
         settings,
         database,
-        Finder(engine, meaning),
+        finder,
         Worker(
             database,
             handlers,
@@ -180,6 +185,8 @@ def open_service(settings: Settings) -> Service:
                 recalls.sweep(database),
                 ledger.sweep(database),
                 rejected.sweep(database),
+                saved.sweep(database, finder),
+                gaps.sweep(database, finder),
             ],
         ),
         embedding.worker(database, meaning),
@@ -266,6 +273,10 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         search.api.area,
         search.assist_routes.area,
         search.assist_api.area,
+        search.gap_routes.area,
+        search.gap_api.area,
+        search.saved_routes.area,
+        search.saved_api.area,
     ):
         app.register_blueprint(area)
     _teach_templates(app)

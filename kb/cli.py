@@ -28,6 +28,8 @@ from review import commands as review_commands
 from review import hours
 from review import sample as review_sample
 from search import answer, documents, duplicates, encoder, evaluate, service, upkeep, vectors
+from search import commands as search_commands
+from search import sample as search_sample
 from search.encoder import CannotEncode, Encoder
 from search.engine import IndexDamaged, IndexMissing
 from search.query import FACETS, Mode, Query
@@ -80,7 +82,9 @@ cli.add_command(people_commands.key_group(installation))
 cli.add_command(commands.tag_group(installation))
 cli.add_command(commands.grant_group(installation))
 cli.add_command(commands.share_group(installation))
-cli.add_command(commands.report_group(installation))
+report_group = commands.report_group(installation)
+report_group.add_command(search_commands.gaps_command(installation))
+cli.add_command(report_group)
 cli.add_command(commands.explain_command(installation))
 cli.add_command(review_commands.compliance_group(installation))
 cli.add_command(review_commands.review_group(installation))
@@ -174,6 +178,7 @@ def _load_sample(opened: Service) -> None:
         for failure in report.failed:
             say.print(f"  sample: {failure.path}:{failure.line} {failure.message}", style="red", markup=False)
     review_sample.decide(opened.database, opened.settings)
+    search_sample.load(opened.database)
 
 
 def _greet(port: int) -> None:

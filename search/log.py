@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Index, String, exists, select
+from sqlalchemy import ForeignKey, Index, String, exists, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from content.deals import DealContext
@@ -17,7 +17,15 @@ KEPT_FOR_SUGGESTIONS = timedelta(days=180)
 
 class Search(Base):
     __tablename__ = "search"
-    __table_args__ = (Index("ix_search_user_at", "user_id", "at"),)
+    __table_args__ = (
+        Index("ix_search_user_at", "user_id", "at"),
+        Index(
+            "ix_search_unjudged",
+            "at",
+            sqlite_where=text("judged_at IS NULL"),
+            postgresql_where=text("judged_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(24), unique=True, default=public_id)
@@ -27,15 +35,17 @@ class Search(Base):
     mode: Mapped[str] = mapped_column(String(20))
     total: Mapped[int]
     at: Mapped[datetime]
+    judged_at: Mapped[datetime | None]
+    """When it was looked at whether it led anywhere."""
 
 
-def record(session: Session, actor: Actor, deal: DealContext | None, text: str, mode: str, total: int) -> str:
+def record(session: Session, actor: Actor, deal: DealContext | None, words: str, mode: str, total: int) -> str:
     """Keep one search and return its public id; what was typed just before, and led to nothing, becomes this one."""
     row = _being_typed(session, actor, deal)
     if row is None:
         row = Search(user_id=actor.user_id, deal_id=deal.id if deal else None, public_id=public_id())
         session.add(row)
-    row.text, row.mode, row.total, row.at = text[:400], mode, total, clock.now()
+    row.text, row.mode, row.total, row.at = words[:400], mode, total, clock.now()
     session.flush()
     return row.public_id
 
@@ -48,6 +58,7 @@ def _being_typed(session: Session, actor: Actor, deal: DealContext | None) -> Se
             Search.user_id == actor.user_id,
             Search.at > clock.now() - TYPING,
             Search.deal_id.is_(None) if deal is None else Search.deal_id == deal.id,
+            Search.judged_at.is_(None),
             ~used,
         )
         .order_by(Search.at.desc(), Search.id.desc())

@@ -187,6 +187,19 @@ class Meaning:
             return None
         return Asked(matrix, matrix.means.query(vector, asked))
 
+    def direction(self, session: Session, text: str) -> tuple[str, QueryVector] | None:
+        """The encoder's name and a query's vector without its language; None where no encoder is ready."""
+        encoder = None if self.is_off else self.wanted.get()
+        known = vectors.find(session, encoder.name) if encoder is not None else None
+        if encoder is None or known is None:
+            return None
+        asked = first_words(text)
+        try:
+            vector = self._vectors.of(encoder, asked).result()
+        except CannotEncode:
+            return None
+        return encoder.name, Means.from_json(known.means).query(vector, asked)
+
     def agreement(self, session: Session, said: Sequence[Passage], visible: Visible) -> Agreement | None:
         """How far visible assets say what a text's passages say; None where nothing can be compared now."""
         known = None if self.is_off else vectors.active(session)

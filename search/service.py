@@ -210,6 +210,32 @@ def _meant(
     return spelling.corrected(query.text, book, held) if book is not None else ""
 
 
+def matching(
+    session: Session,
+    finder: Finder,
+    among: IntArray,
+    query: Query,
+    vocabulary: Vocabulary,
+    sure: float,
+    sure_by_words: float,
+) -> list[int]:
+    """Which of a few visible assets match a query beyond doubt; raises IndexDamaged.
+
+    By its filters alone where it has no words; by meaning and words from `sure` on, by words alone from `sure_by_words`.
+    """
+    asked = understanding.understand(query, vocabulary)
+    engine = finder.engine
+    found = _everything(session, np.intersect1d(among, engine.all_ids()))
+    if asked.words:
+        meant = finder.meaning.ask(session, asked.words) if query.mode is not Mode.LEXICAL else None
+        found = candidates.find(engine.lexical, meant, asked.terms, among, query.mode)
+        found = found.only(found.base >= (sure_by_words if meant is None else sure))
+        found, _ = _exactly(session, engine.lexical, asked, found)
+    table = engine.facets_of(found.asset_ids)
+    narrowed = facets.narrow(found.asset_ids, table, _codes(asked.filters, vocabulary), _facet_of(vocabulary, table))
+    return [int(asset_id) for asset_id in narrowed.pool]
+
+
 def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | None, reference: str) -> Similar:
     """The visible assets most like a visible one, without its translations; NotFound for what is hidden."""
     require(actor, Permission.SEARCH)

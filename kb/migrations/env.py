@@ -14,7 +14,9 @@ import kb.sessions
 import kb.tokens
 import kb.users
 import review.models
+import search.gaps
 import search.log
+import search.saved
 import search.vectors
 from kb.db import Base
 
