@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from kb import archive, audit, backup, clock, migrate, outbox, tables
+from kb import archive, audit, backup, clock, crossing, migrate, outbox, tables
 from kb.access import Actor, Permission, require
 from kb.archive import Damaged, FromNewerRelease, Manifest, Progress, Reader
 from kb.backup import FailPoint
@@ -32,6 +32,8 @@ from kb.sessions import SignedIn
 from kb.tokens import ApiToken
 
 LOCK: Final = "migrate.lock"
+SQLITE: Final = "sqlite"
+"""The kind of a backup that holds one file; the other kind holds a text for each table. Either goes into either."""
 NOTHING: Final = frozenset({LOCK, "lost+found"})
 """What may lie in a folder that counts as empty."""
 READY: Final = ".restoring-"
@@ -125,13 +127,9 @@ class Restore:
             raise FromNewerRelease(
                 f"The backup is at schema {manifest.state.revision}, which this release does not know: use a newer one."
             )
-        if manifest.database != self._database.engine.dialect.name:
-            raise CannotRestore(
-                f"The backup holds a {manifest.database} database: set KB_DATABASE_URL to one of that kind."
-            )
         wanted = (
             {archive.DATABASE}
-            if self._database.is_sqlite
+            if manifest.database == SQLITE
             else {backup.table_member(table) for table in manifest.state.columns}
         )
         if missing := wanted - manifest.members.keys():
@@ -183,7 +181,10 @@ class Restore:
         with _alone_in(self._database_file):
             self._say("Making the database ready")
             fresh = ready / archive.DATABASE
-            reader.unpack(archive.DATABASE, fresh)
+            if reader.manifest.database == SQLITE:
+                reader.unpack(archive.DATABASE, fresh)
+            else:
+                self._crossed_into_file(fresh, reader)
             self._fail_point("unpacked")
             restored = self._make_ready(fresh, path, reader.manifest)
             self._fail_point("made_ready")
@@ -199,6 +200,25 @@ class Restore:
             backup.keep_on_disk(self._settings.data_dir)
             self._fail_point("after_takeover")
         return replace(restored, aside=_set_aside(ready, self._stamp))
+
+    def _crossed_into_file(self, fresh: Path, reader: Reader) -> None:
+        """A new file of the backup's schema with the rows of PostgreSQL's tables."""
+        told = reader.manifest.state
+        self._say("Turning PostgreSQL's tables into SQLite's")
+        fresh.touch(mode=0o600)
+        database = Database(f"sqlite:///{fresh}")
+        try:
+            with database.engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                assert isinstance(driver, sqlite3.Connection)
+                driver.execute("PRAGMA foreign_keys=OFF")  # the whole file is looked through afterwards
+                with connection.begin():
+                    migrate.upgrade_on(connection, told.revision)
+                    crossing.into_sqlite(
+                        connection, told.columns, lambda table: reader.chunks(backup.table_member(table))
+                    )
+        finally:
+            database.close()
 
     def _make_ready(self, fresh: Path, path: Path, manifest: Manifest) -> Restored:
         """Check what was unpacked, bring it to this release's schema, and end what must not go on."""
@@ -228,7 +248,10 @@ class Restore:
             self._say("Filling the tables")
             migrate.upgrade_on(connection, manifest.state.revision)
             tables.plainly(connection)
-            self._fill(connection, reader)
+            if manifest.database == SQLITE:
+                self._crossed_from_file(connection, reader, ready / archive.DATABASE)
+            else:
+                self._fill(connection, reader)
             self._fail_point("unpacked")
             _refuse_other_contents(connection, manifest)
             migrate.upgrade_on(connection)
@@ -245,6 +268,17 @@ class Restore:
         self._fail_point("after_takeover")
         kept = [name for name in (f"schema {aside}" if aside else "", _set_aside(ready, self._stamp)) if name]
         return replace(restored, aside=" and ".join(kept))
+
+    @staticmethod
+    def _crossed_from_file(connection: Connection, reader: Reader, fresh: Path) -> None:
+        """The rows of SQLite's file in PostgreSQL's tables of the same schema."""
+        reader.unpack(archive.DATABASE, fresh)
+        try:
+            if mistakes := _mistakes(fresh):
+                raise Damaged(f"The database in the backup is damaged ({mistakes}): use another backup.")
+            crossing.into_postgresql(connection, fresh)
+        finally:
+            fresh.unlink()
 
     def _fill(self, connection: Connection, reader: Reader) -> None:
         told = reader.manifest.state

@@ -18,7 +18,12 @@ def gaps_command(installation: Installation) -> click.Command:
     """`kb report gaps` on the installation that the settings name."""
 
     @click.command(name="gaps")
-    @click.option("--state", type=click.Choice([*(state.value for state in GapState), "all"]), default=GapState.OPEN.value, show_default=True)
+    @click.option(
+        "--state",
+        type=click.Choice([*(state.value for state in GapState), "all"]),
+        default=GapState.OPEN.value,
+        show_default=True,
+    )
     @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
     @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
     def report_gaps(state: str, limit: int, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,15 @@ def rows(database: Database) -> Mapping[str, list[str]]:
     with database.engine.connect() as connection:
         metadata.reflect(connection)
         return {
-            table.name: sorted(repr(tuple(row)) for row in connection.execute(select(table)))
+            table.name: sorted(repr(tuple(map(_plain, row))) for row in connection.execute(select(table)))
             for table in metadata.sorted_tables
             if table.name not in CHANGES_BY_RESTORING
         }
+
+
+def _plain(cell: object) -> object:
+    """A moment in UTC without its zone, which one kind of database gives and the other does not."""
+    return cell.astimezone(UTC).replace(tzinfo=None) if isinstance(cell, datetime) and cell.tzinfo else cell
 
 
 def fill(make: Make) -> None:

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from content.models import Asset
-from kb import audit, backup, migrate, sessions, tokens
+from kb import audit, backup, config, crossing, migrate, sessions, tokens
 from kb.access import SYSTEM, Permission, Role
 from kb.app import Service, open_service
 from kb.archive import DATABASE, MANIFEST, Damaged, FromNewerRelease, Writer
@@ -360,9 +360,60 @@ def test_A80_a_member_that_calls_itself_a_link_becomes_a_plain_file(plain: Path,
     assert (place.files_dir / "link").read_bytes() == b"/etc/passwd"
 
 
-def test_the_database_of_another_kind_is_refused(kept: Path, new_place: Settings, tmp_path: Path) -> None:
-    kind = "postgresql" if new_place.sqlalchemy_url.startswith("sqlite") else "sqlite"
-    refused(new_place, rewritten(kept, with_manifest(lambda told: told.update(database=kind))), KbError, kind)
+def test_a_database_of_no_kind_is_refused(kept: Path, new_place: Settings, tmp_path: Path) -> None:
+    refused(new_place, rewritten(kept, with_manifest(lambda told: told.update(database="oracle"))), KbError, "database")
+
+
+@pytest.fixture
+def other_place(request: pytest.FixtureRequest, any_database: Service, tmp_path: Path) -> Iterator[Settings]:
+    """An empty place on the other kind of database."""
+    folder = tmp_path / "across"
+    if not any_database.database.is_sqlite:
+        yield config.load({}, data_dir=folder, encoder="off")
+        return
+    server: PostgreSql = request.getfixturevalue("postgresql_server")
+    url = server.empty_database()
+    yield config.load({}, data_dir=folder, database_url=url, encoder="off")
+    server.drop(url)
+
+
+@pytest.mark.postgresql
+def test_a_company_moves_to_the_other_kind_of_database_and_back(
+    any_database: Service, kept: Path, other_place: Settings, new_place: Settings, tmp_path: Path
+) -> None:
+    restored = restore(other_place, kept)
+    assert restored.revision == migrate.head()
+    across = open_service(other_place)
+    assert rows(across.database) == rows(any_database.database)
+    assert upkeep.rebuild(across.database, across.engine) == 3
+    with across.database.reading() as session:
+        page = search(session, across.finder, SYSTEM, None, Query.of("停机窗口", {}, 10, 0, "lexical"), "zh")
+        assert len(page.hits) == 3
+        assert audit.verify(session).intact
+    Make(across).asset("made after the move", external_id="AFTER")
+    again = take(across, tmp_path / "again.zip").path
+    moved = rows(across.database)
+    across.close()
+    restore(new_place, again)
+    back = open_service(new_place)
+    assert rows(back.database) == moved
+    with back.database.reading() as session:
+        assert audit.verify(session).intact
+        assert session.scalar(select(Asset.id).where(Asset.external_id == "AFTER"))
+    back.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "cells"),
+    [
+        (b"1\ta\\\\b\\nc\t\\N", ["1", "a\\b\nc", None]),
+        (b"\t\xe5\xae\xa2", ["", "客"]),
+        (b"\\\\N\t\\t", ["\\N", "\t"]),
+    ],
+)
+def test_what_copy_wrote_is_read_to_the_last_sign(written: bytes, cells: list[str | None]) -> None:
+    halves = (written[:3], written[3:] + b"\n")
+    assert list(crossing._written_rows(halves)) == [cells]
 
 
 def test_what_is_no_file_is_refused(place: Settings, tmp_path: Path) -> None:
