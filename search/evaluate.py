@@ -242,15 +242,21 @@ class Bench:
 
 @contextmanager
 def bench(
-    collection: Collection, encoder: Encoder | None, progress: Callable[[str], None] = lambda _: None
+    collection: Collection,
+    encoder: Encoder | None,
+    progress: Callable[[str], None] = lambda _: None,
+    engine: Engine | None = None,
 ) -> Iterator[Bench]:
-    """An index in a folder of its own, removed afterwards."""
+    """An index in a folder of its own, removed afterwards; or in an engine that the caller brings."""
+    if engine is not None:
+        yield Bench(collection, engine, encoder, progress)
+        return
     with tempfile.TemporaryDirectory(prefix="kb-eval-") as folder:
-        engine = WhooshEngine(Path(folder) / "index")
+        own = WhooshEngine(Path(folder) / "index")
         try:
-            yield Bench(collection, engine, encoder, progress)
+            yield Bench(collection, own, encoder, progress)
         finally:
-            engine.close()
+            own.close()
 
 
 def _sections(text: str) -> tuple[markdown.Section, ...]:
