@@ -13,10 +13,12 @@ from content.kinds import VersionState
 from content.models import Asset, Conversion, Version
 from kb import backup, config, outbox
 from kb.access import SYSTEM, operator
-from kb.app import open_service
+from kb.app import Service, open_service
 from kb.restore import Restore, Wanted
 from search import encoder, feed, upkeep
 from search.embedding import Embedder
+from search.engine import Engine
+from search.postgres_engine import PostgresEngine
 from search.whoosh_engine import WhooshEngine
 from tests.conftest import SECRET
 
@@ -36,6 +38,13 @@ def die_at(point: str, times: int) -> Callable[[str], None]:
     return fail
 
 
+def engine_of(opened: Service, fail: Callable[[str], None]) -> Engine:
+    """The engine of this installation's database, with a fail point."""
+    if opened.database.is_sqlite:
+        return WhooshEngine(opened.settings.index_dir, fail_point=fail)
+    return PostgresEngine(opened.database, fail_point=fail)
+
+
 def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
     """Do one act in an installation and die at the named step."""
     given = {"data_dir": folder / "data", "secret_key": SECRET, "encoder": encoder.FAKE} | (
@@ -47,10 +56,10 @@ def main(act: str, point: str, times: int, folder: Path, url: str = "") -> None:
         importer = AssetImport(opened.database, opened.settings, operator(), Options(publish=True), fail)
         importer.run([folder / "assets"])
     elif act == "index":
-        engine = WhooshEngine(opened.settings.index_dir, fail_point=fail)
+        engine = engine_of(opened, fail)
         outbox.drain(opened.database, feed.handlers(opened.database, engine))
     elif act == "rebuild":
-        upkeep.rebuild(opened.database, WhooshEngine(opened.settings.index_dir, fail_point=fail))
+        upkeep.rebuild(opened.database, engine_of(opened, fail))
     elif act == "embed":
         opened.meaning.wanted.wait(60)
         embedder = Embedder(opened.database, opened.meaning, fail, look_seconds=0)

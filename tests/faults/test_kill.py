@@ -21,7 +21,6 @@ from kb.access import SYSTEM, Role, operator
 from kb.app import Service
 from kb.outbox import WishKind
 from search import feed, upkeep
-from search.whoosh_engine import WhooshEngine
 from tests.content.test_convert import deck, pdf, png
 from tests.factories import Make
 from tests.faults import crashing
@@ -57,7 +56,7 @@ def assert_whole(service: Service) -> None:
     """No half state, the trail is intact, and after the worker's next turn the index equals the database."""
     with service.database.writing() as session:
         outbox.release(session, list(WishKind))
-    engine = WhooshEngine(service.settings.index_dir)
+    engine = service.engine
     feed.FirstLook(service.database, engine)()
     outbox.drain(service.database, feed.handlers(service.database, engine))
     with service.database.reading() as session:
@@ -97,13 +96,17 @@ def test_F07_indexing_that_dies_is_done_again(any_database: Service, folder: Pat
     assert_whole(any_database)
 
 
-@pytest.mark.parametrize("point", ["before_commit", "after_commit", "before_swap", "after_swap"])
-def test_F08_rebuild_that_dies_leaves_the_former_index_or_the_new_one(service: Service, make: Make, point: str) -> None:
+@pytest.mark.parametrize("point", ["before_swap", "after_swap", "before_commit", "after_commit"])
+def test_F08_rebuild_that_dies_leaves_the_former_index_or_the_new_one(
+    any_database: Service, make_any: Make, point: str
+) -> None:
     for _ in range(5):
-        make.asset()
-    make.index()
-    assert run(service, service.settings.data_dir.parent, "rebuild", point) == crashing.DIED
-    assert_whole(service)
+        make_any.asset()
+    make_any.index()
+    if point.endswith("_commit") and not any_database.database.is_sqlite:
+        point = "before_swap"  # there a rebuild is one commit
+    assert run(any_database, any_database.settings.data_dir.parent, "rebuild", point) == crashing.DIED
+    assert_whole(any_database)
 
 
 @pytest.mark.parametrize("act", ["publish", "withdraw"])
