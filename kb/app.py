@@ -96,7 +96,7 @@ from kb.worker import Worker
 from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
-from search import embedding, encoder, feed, gaps, saved
+from search import embedding, encoder, feed, gaps, quality, saved
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
 from search.postgres_engine import PostgresEngine
@@ -187,6 +187,7 @@ def open_service(settings: Settings) -> Service:
                 rejected.sweep(database),
                 saved.sweep(database, finder),
                 gaps.sweep(database, finder),
+                quality.sweep(database, finder),
             ],
         ),
         embedding.worker(database, meaning),

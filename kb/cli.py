@@ -27,7 +27,7 @@ from kb.errors import KbError, WrongSettings
 from review import commands as review_commands
 from review import hours
 from review import sample as review_sample
-from search import answer, documents, duplicates, encoder, evaluate, service, upkeep, vectors
+from search import answer, documents, duplicates, encoder, evaluate, quality, service, upkeep, vectors
 from search import commands as search_commands
 from search import sample as search_sample
 from search.encoder import CannotEncode, Encoder
@@ -266,7 +266,14 @@ def doctor_command(as_json: bool) -> None:
     LOOK is something wrong (and exit 1), note is advice.
     """
     findings = doctor.examine(
-        {"index": _index, "meaning": _meaning, "passwords": _passwords, "files": _files, "calendar": _calendar}
+        {
+            "index": _index,
+            "meaning": _meaning,
+            "passwords": _passwords,
+            "files": _files,
+            "calendar": _calendar,
+            "quality": _quality,
+        }
     )
     if as_json:
         print_json([asdict(finding) for finding in findings])
@@ -383,6 +390,9 @@ def export_group() -> None:
 
 
 export_group.add_command(commands.export_plan(installation))
+
+
+export_group.add_command(search_commands.judged_command(installation))
 
 
 @export_group.command(name="assets")
@@ -595,6 +605,14 @@ def _index(settings: Settings, database: Database) -> str:
     if held != wanted:
         raise doctor.Advice(f"{held} of {wanted} assets: a worker follows within seconds, else `kb index check`")
     return f"{held} assets"
+
+
+def _quality(_settings: Settings, database: Database) -> str:
+    """How well the library's own questions are answered."""
+    try:
+        return quality.state(database)
+    except quality.QualityFell as fallen:
+        raise doctor.Advice(str(fallen)) from None
 
 
 def _files(settings: Settings, database: Database) -> str:

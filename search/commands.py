@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from kb import access
 from kb.console import print_json, say
-from search import gaps
+from search import gaps, quality
 from search.gaps import GapState
 
 Installation = Callable[[], AbstractContextManager[Any]]
@@ -46,3 +47,17 @@ def gaps_command(installation: Installation) -> click.Command:
             say.print("Every search has led somewhere.", markup=False)
 
     return report_gaps
+
+
+def judged_command(installation: Installation) -> click.Command:
+    """`kb export judged` on the installation that the settings name."""
+
+    @click.command(name="judged")
+    @click.argument("folder", type=click.Path(path_type=Path))
+    def export_judged(folder: Path) -> None:
+        """Searches and what was used after them, with the published texts, as `kb eval` reads them; audited."""
+        with installation() as opened:
+            count = quality.export(opened.database, access.operator(), folder)
+        say.print(f"{count} questions in {folder}. Measure with: kb eval {folder}", markup=False)
+
+    return export_judged

@@ -108,7 +108,7 @@ def similar(reference: str) -> str:
     """Assets of like meaning: a page of its own, and the strip that the asset's page asks for."""
     deal = dealing.chosen()
     with reading() as session:
-        found = service.similar(session, _finder(), actor(), deal, reference)
+        found = service.similar(session, _finder(), actor(), deal, reference, request.args.get("section", "")[:80])
     template = "search/_similar.html" if wants_fragment() else "search/similar.html"
     return render_template(template, found=found)
 

@@ -17,12 +17,13 @@ from content.kinds import FACET_NAMES, LANGUAGE_NAMES, TYPE_NAMES, AssetType
 from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translation
 from content.taxonomy import Label, Vocabulary
 from kb.access import Actor, Permission, require
+from kb.errors import NotFound
 from search import candidates, documents, exactness, facets, fallback, ranking, snippets, spelling, understanding
 from search.analysis import Term
 from search.candidates import Candidates, Lexical
 from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Visible
 from search.matrix import Spot
-from search.meaning import Meaning
+from search.meaning import Meaning, Nearby
 from search.query import Mode, Query, Sort
 from search.ranking import BoolArray
 from search.snippets import Passage
@@ -107,6 +108,10 @@ class Similar:
     asset: ReadableAsset
     assets: tuple[ReadableAsset, ...]
     limited: bool
+    section: TextSection | None = None
+    """The section that is compared, where it is not the whole text."""
+    passages: Mapping[int, Passage] = field(default_factory=dict)
+    """By asset id, what in it is nearest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,17 +241,44 @@ def matching(
     return [int(asset_id) for asset_id in narrowed.pool]
 
 
-def similar(session: Session, finder: Finder, actor: Actor, deal: DealContext | None, reference: str) -> Similar:
-    """The visible assets most like a visible one, without its translations; NotFound for what is hidden."""
+def similar(
+    session: Session, finder: Finder, actor: Actor, deal: DealContext | None, reference: str, anchor: str = ""
+) -> Similar:
+    """The visible assets most like a visible one, or like one section of it, without its translations.
+
+    NotFound for what is hidden, and for a section that the text has not.
+    """
     require(actor, Permission.SEARCH)
     asset = reading.get_visible(session, actor, deal, reference)
     visible = reading.visible_ids(session, actor, deal)
     others = np.setdiff1d(visible, [*reading.translation_ids(session, asset.id), asset.id])
-    nearby = finder.meaning.like(session, asset.id, others, MOST_SIMILAR)
+    section = _section(session, asset, anchor) if anchor else None
+    nearby = finder.meaning.like(session, asset.id, others, MOST_SIMILAR, anchor)
     if nearby is None:
-        return Similar(asset, (), limited=True)
+        return Similar(asset, (), limited=True, section=section)
     ids = [int(asset_id) for asset_id in nearby.near.asset_ids]
-    return Similar(asset, tuple(reading.list_visible(session, actor, deal, ids)), limited=False)
+    found = reading.list_visible(session, actor, deal, ids)
+    return Similar(asset, tuple(found), limited=False, section=section, passages=_passages_of(session, found, nearby))
+
+
+def _section(session: Session, asset: ReadableAsset, anchor: str) -> TextSection:
+    found = reading.list_sections(session, [asset]).get(asset.id, ())
+    section = next((one for one in found if one.anchor == anchor), None)
+    if section is None:
+        raise NotFound()
+    return section
+
+
+def _passages_of(session: Session, assets: Sequence[ReadableAsset], nearby: Nearby) -> Mapping[int, Passage]:
+    """The passage of each asset that is nearest, for who compares."""
+    spots = nearby.spots(-1.0)
+    sections = reading.list_sections(session, assets)
+    found = {
+        asset.id: _passage(saying.sayable(asset, list(sections.get(asset.id, ()))), (), spots[asset.id])
+        for asset in assets
+        if asset.id in spots
+    }
+    return {asset_id: passage for asset_id, passage in found.items() if passage is not None}
 
 
 def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach: Reach) -> _Pool:

@@ -135,6 +135,8 @@ SIGHTS = (
     Sight("program-new", "admin", "/people/new?program=1", whole=True),
     Sight("policy", "admin", "/review-policy?deal=", whole=True),
     Sight("notices", "marketer", "/notices?deal="),
+    Sight("gaps", "marketer", "/gaps?deal=", whole=True),
+    Sight("saved", "rep", "/searches?deal="),
     Sight("stories", "rep", "/stories?deal=D-1042", whole=True),
     Sight("account", "admin", "/account/", whole=True),
     Sight("look", "admin", "/look", whole=True),

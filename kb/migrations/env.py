@@ -16,6 +16,7 @@ import kb.users
 import review.models
 import search.gaps
 import search.log
+import search.quality
 import search.saved
 import search.vectors
 from kb.db import Base

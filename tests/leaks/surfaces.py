@@ -671,6 +671,7 @@ COMMANDS: dict[str, Kind] = {
     "index check": Kind.NO_ASSET,
     "index rebuild": Kind.NO_ASSET,
     "export plan": Kind.LISTS_EDITABLE,
+    "export judged": Kind.LISTS_EDITABLE,
     "tag list": Kind.NO_ASSET,
     "tag put": Kind.NO_ASSET,
     "tag merge": Kind.NO_ASSET,

@@ -21,6 +21,7 @@ MARKED_SAFE = {
     ("templates/_parts/figures.html", "svg"),
     ("templates/content/compare.html", "found.before_html"),
     ("templates/content/compare.html", "found.after_html"),
+    ("templates/search/similar.html", "found.section.html"),
     ("templates/content/source.html", "found.now.html"),
     ("templates/content/source.html", "found.translation.html"),
 }

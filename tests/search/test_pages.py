@@ -1,11 +1,12 @@
 """Search by meaning on the pages: modes in the address, notices, the other language offered, similar assets."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from kb import config
-from kb.access import Role
+from kb.access import Role, Tier
 from kb.app import Service, open_service
 from kb.config import Settings
 from search import encoder, upkeep
@@ -95,6 +96,27 @@ def test_similar_assets_without_itself_and_its_translations(make: Make, sign_in:
         assert like.public_id in text
         assert "Price objection" not in text
     assert "价格异议" not in part.text
+
+
+def test_more_like_one_section(make: Make, sign_in: SignIn) -> None:
+    seed = make.asset(
+        "Objections", "## Price\n\nThe price is too expensive.\n\n## Weather\n\nRain and wind tomorrow.\n"
+    )
+    price = make.asset("Cost question", "## Say\n\nThe price is too expensive, they say.\n")
+    weather = make.asset("Forecast", "## Say\n\nRain and wind tomorrow, they say.\n")
+    make.asset("Hidden forecast", "## Say\n\nRain and wind tomorrow.\n", tier=Tier.RESTRICTED)
+    ready(make)
+    browser = sign_in(make.user())
+    page = browser.get(f"/assets/{seed.public_id}?deal=").text
+    sections = dict(zip(("price", "weather"), re.findall(r"similar\?[^\"]*section=([\w-]+)", page), strict=True))
+    for name, expected, other in (("price", price, weather), ("weather", weather, price)):
+        told = browser.get(
+            f"/assets/{seed.public_id}/similar", query_string={"section": sections[name], "deal": ""}
+        ).text
+        assert told.index(expected.public_id) < (told.find(other.public_id) if other.public_id in told else len(told))
+        assert "they say." in told
+        assert "Hidden forecast" not in told
+    assert browser.get(f"/assets/{seed.public_id}/similar?section=nothing&deal=").status_code == 404
 
 
 def test_similar_says_what_it_lacks(make: Make, sign_in: SignIn) -> None:

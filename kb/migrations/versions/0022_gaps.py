@@ -1,4 +1,4 @@
-"""searches that led nowhere as gaps, searches that people keep"""
+"""searches that led nowhere as gaps, searches that people keep, how well searches are answered"""
 
 from collections.abc import Sequence
 
@@ -63,3 +63,10 @@ def upgrade() -> None:
     op.create_index(op.f('ix_gap_signal_gap_id'), 'gap_signal', ['gap_id'], unique=False)
     op.add_column('search', sa.Column('judged_at', kb.db.UtcDateTime(timezone=True), nullable=True))
     op.create_index('ix_search_unjudged', 'search', ['at'], unique=False, sqlite_where=sa.text('judged_at IS NULL'), postgresql_where=sa.text('judged_at IS NULL'))
+    op.create_table('search_quality',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('at', kb.db.UtcDateTime(timezone=True), nullable=False),
+    sa.Column('questions', sa.Integer(), nullable=False),
+    sa.Column('ndcg', sa.Float(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_search_quality'))
+    )
