@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, String, and_, case, cast, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, String, and_, case, cast, exists, false, func, or_, select, true
 from sqlalchemy.orm import Session, aliased, defer, selectinload
 
 from content import filestore, taxonomy, visibility
@@ -316,9 +316,13 @@ def _is_in_time(now: datetime) -> ColumnElement[bool]:
 
 
 def list_translations(
-    session: Session, actor: Actor, deal: DealContext | None, asset_ids: Sequence[int]
+    session: Session,
+    actor: Actor,
+    deal: DealContext | None,
+    asset_ids: Sequence[int],
+    visible: IntArray | None = None,
 ) -> Mapping[int, tuple[Translation, ...]]:
-    """What is visible of the same stories in other languages, by asset id."""
+    """What is visible of the same stories in other languages, by asset id; `visible` where that was asked already."""
     sources = {
         row.id: row.translation_of_id or row.id
         for row in session.execute(select(Asset.id, Asset.translation_of_id).where(Asset.id.in_(list(asset_ids))))
@@ -332,10 +336,13 @@ def list_translations(
         .where(
             or_(Asset.id.in_(wanted), Asset.translation_of_id.in_(wanted)),
             Version.state == VersionState.PUBLISHED.value,
-            visibility.visible_to(actor, deal),
+            visibility.visible_to(actor, deal) if visible is None else true(),
         )
         .order_by(Version.language, Asset.id)
     ).all()
+    if visible is not None:
+        seen = np.isin([row.id for row in rows], visible).tolist()
+        rows = [row for row, is_visible in zip(rows, seen, strict=True) if is_visible]
     return {
         asset_id: tuple(
             Translation(row.public_id, row.title, row.language)

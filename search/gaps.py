@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import structlog
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, exists, or_, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from content import deals, reading, taxonomy, visibility
@@ -40,13 +40,15 @@ SAME: Final = 0.42
 """Searches mean the same from this closeness on: on forty queries in both languages no two subjects are as near."""
 SAME_WORDS: Final = 0.6
 """Without a model: the part of both queries' weight that they share."""
+STRONG: Final = 0.5
+"""Weight of the words by which queries are compared at all."""
 SURE: Final = 0.36
 SURE_BY_WORDS: Final = 0.5
 LEAST_WEIGHT: Final = 0.9
 """A query whose words weigh less says nothing."""
 NAMES_KEPT: Final = timedelta(days=180)
 LONGEST_REASON: Final = 500
-ADVANCED: Final = "search gaps"
+TURN: Final = "search gaps"
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +161,7 @@ def judge(database: Database, finder: Finder, at_once: int = AT_ONCE) -> int:
     if not waiting:
         return 0
     with database.writing() as session:
-        take_turn(session, ADVANCED)
+        take_turn(session, TURN)
         known = _Known.of(session)
         for row, finding, asset_id in found:
             if session.get(GapSignal, row.id) is None:
@@ -223,28 +225,48 @@ def _vector(session: Session, finder: Finder, text: str) -> Vector:
     return (asked[0], asked[1].astype("<f4").tobytes()) if asked is not None else None
 
 
-@dataclass(slots=True)
 class _Known:
-    """The gaps that new searches may belong to: all but the dismissed ones, whose searches stay with them too."""
+    """All gaps, the dismissed ones too, whose searches stay with them; found by words and by meaning."""
 
-    gaps: list[Gap]
+    def __init__(self, gaps: Sequence[Gap]) -> None:
+        self._gaps = list(gaps)
+        self._by_text = {analysis.fold(gap.text): gap for gap in gaps}
+        self._by_word: dict[str, set[int]] = {}
+        self._vectors: dict[str, tuple[list[int], list[bytes]]] = {}
+        for place, gap in enumerate(self._gaps):
+            self._note(place, gap)
 
     @classmethod
     def of(cls, session: Session) -> "_Known":
-        return cls(list(session.scalars(select(Gap).order_by(Gap.id))))
+        return cls(session.scalars(select(Gap).order_by(Gap.id)).all())
+
+    def _note(self, place: int, gap: Gap) -> None:
+        for word, weight in _weights(gap.text).items():
+            if weight >= STRONG:
+                self._by_word.setdefault(word, set()).add(place)
+        if gap.vector is not None:
+            places, vectors = self._vectors.setdefault(gap.encoder, ([], []))
+            places.append(place)
+            vectors.append(gap.vector)
 
     def nearest(self, text: str, vector: Vector) -> Gap | None:
         """The gap of the same words, or of the nearest meaning if that is near enough."""
-        folded = analysis.fold(text)
-        for gap in self.gaps:
-            if analysis.fold(gap.text) == folded:
-                return gap
-        best, nearest = 0.0, None
-        for gap in self.gaps:
-            closeness = _closeness(gap, text, vector)
-            if closeness > best:
-                best, nearest = closeness, gap
-        return nearest if best >= 1.0 else None
+        same = self._by_text.get(analysis.fold(text))
+        if same is not None:
+            return same
+        found = [(_shared(self._gaps[place].text, text) / SAME_WORDS, place) for place in self._sharing(text)]
+        if vector is not None and vector[0] in self._vectors:
+            places, vectors = self._vectors[vector[0]]
+            near = np.frombuffer(b"".join(vectors), "<f4").reshape(len(places), -1) @ np.frombuffer(vector[1], "<f4")
+            best = int(near.argmax())
+            found.append((float(near[best]) / SAME, places[best]))
+        closeness, place = max(found, default=(0.0, 0))
+        return self._gaps[place] if closeness >= 1.0 else None
+
+    def _sharing(self, text: str) -> set[int]:
+        """Places of gaps that hold one of the weighty words."""
+        words = (word for word, weight in _weights(text).items() if weight >= STRONG)
+        return set().union(*(self._by_word.get(word, set()) for word in words))
 
     def begin(self, session: Session, row: Search, vector: Vector) -> Gap:
         gap = Gap(
@@ -257,22 +279,19 @@ class _Known:
         )
         session.add(gap)
         session.flush()
-        self.gaps.append(gap)
+        self._gaps.append(gap)
+        self._by_text.setdefault(analysis.fold(gap.text), gap)
+        self._note(len(self._gaps) - 1, gap)
         return gap
 
 
-def _closeness(gap: Gap, text: str, vector: Vector) -> float:
-    """How near a search is to a gap, by meaning or by words; from 1 on they are the same."""
-    by_words = _shared(gap.text, text) / SAME_WORDS
-    if vector is None or gap.vector is None or gap.encoder != vector[0]:
-        return by_words
-    product = float(np.frombuffer(gap.vector, "<f4") @ np.frombuffer(vector[1], "<f4"))
-    return max(by_words, product / SAME)
+def _weights(text: str) -> dict[str, float]:
+    return {term.text: term.weight for term in analysis.query_terms(text)}
 
 
 def _shared(one: str, other: str) -> float:
     """The part of both queries' weight that they share (weighted Jaccard)."""
-    weights = [{term.text: term.weight for term in analysis.query_terms(text)} for text in (one, other)]
+    weights = _weights(one), _weights(other)
     every = weights[0].keys() | weights[1].keys()
     both = sum(min(weights[0].get(word, 0.0), weights[1].get(word, 0.0)) for word in every)
     either = sum(max(weights[0].get(word, 0.0), weights[1].get(word, 0.0)) for word in every)
@@ -332,7 +351,7 @@ def _lines(session: Session, actor: Actor, gaps: Sequence[Gap]) -> list[GapLine]
             Search.deal_id,
         )
         .join(Search, Search.id == GapSignal.search_id)
-        .where(GapSignal.gap_id.in_(ids))
+        .where(GapSignal.gap_id.in_(ids), Search.at > clock.now() - NAMES_KEPT)
     ).all()
     by_gap: dict[int, list[Any]] = {gap_id: [] for gap_id in ids}
     for row in rows:
@@ -517,8 +536,3 @@ def sweep(database: Database, finder: Finder) -> Callable[[], None]:
                 forget_names(session)
 
     return run
-
-
-def waiting(session: Session) -> bool:
-    """Whether there is anything to judge."""
-    return bool(session.scalar(select(exists().where(Search.judged_at.is_(None), Search.at < clock.now() - WAIT))))

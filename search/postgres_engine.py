@@ -94,7 +94,7 @@ GROWN: Final = 1.2
 BATCH: Final = 200
 
 FIELDS: Final = tuple(BOOSTS)
-TOKEN: Final = np.dtype([("hash", "<i8"), ("title", "u1"), ("tags", "u1"), ("body", "<u2")])
+ITEM: Final = np.dtype([("hash", "<i8"), ("title", "u1"), ("tags", "u1"), ("body", "<u2")])
 """One token of an entry as it is packed: its hash, and how often it stands in each field."""
 
 BoolArray = NDArray[np.bool_]
@@ -129,8 +129,8 @@ class Docs:
         return cls(
             np.array([row[0] for row in rows], np.int64),
             np.array([row[1:4] for row in rows], np.int64).reshape(-1, 3),
-            np.array([len(one) // TOKEN.itemsize for one in packed], np.int64),
-            np.frombuffer(b"".join(packed), TOKEN),
+            np.array([len(one) // ITEM.itemsize for one in packed], np.int64),
+            np.frombuffer(b"".join(packed), ITEM),
         )
 
     def __len__(self) -> int:
@@ -463,7 +463,7 @@ class PostgresEngine:
         with self._reading() as connection:
             table = _entries(self._build(connection))
             is_other = or_(
-                func.length(table.c.packed) != TOKEN.itemsize * func.cardinality(table.c.words),
+                func.length(table.c.packed) != ITEM.itemsize * func.cardinality(table.c.words),
                 func.sha256(table.c.packed) != table.c.checksum,
             )
             damaged = connection.scalar(select(func.count()).where(~table.c.gone, is_other))
@@ -608,7 +608,7 @@ def _row(entry: Entry) -> dict[str, object]:
     }
     known = {token: hash_of(token) for field in counts.values() for token in field}
     ordered = sorted(known.items(), key=lambda one: one[1])
-    packed = np.zeros(len(ordered), TOKEN)
+    packed = np.zeros(len(ordered), ITEM)
     packed["hash"] = [number for _, number in ordered]
     for field, most in (("title", 255), ("tags", 255), ("body", 65_535)):
         packed[field] = [min(most, counts[field][token]) for token, _ in ordered]

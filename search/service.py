@@ -166,7 +166,9 @@ def search(
     if query.parsed.is_plain and query.text and query.mode is not Mode.LEXICAL:
         finder.meaning.foresee(query.text)
     vocabulary = taxonomy.load(session)
-    asked = understanding.understand(query, vocabulary)
+    asked = understanding.understand(
+        query, vocabulary, lambda tag_id: bool(reading.count_tagged(session, actor, deal, [tag_id]))
+    )
     reach = reach_of(session, finder, actor, deal)
     pool = _pool(session, finder, query.mode, asked, reach)
     narrowed = facets.narrow(
@@ -175,7 +177,8 @@ def search(
     ordered, scores = _order(session, query, asked, narrowed, pool.found, language)
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
-    also = reading.list_translations(session, actor, deal, [asset.id for asset in assets])
+    seen = None if isinstance(reach.visible, Scope) else reach.visible
+    also = reading.list_translations(session, actor, deal, [asset.id for asset in assets], seen)
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
@@ -228,7 +231,7 @@ def matching(
 
     By its filters alone where it has no words; by meaning and words from `sure` on, by words alone from `sure_by_words`.
     """
-    asked = understanding.understand(query, vocabulary)
+    asked = understanding.understand(query, vocabulary, lambda _tag_id: True)  # what it finds is visible anyway
     engine = finder.engine
     found = _everything(session, np.intersect1d(among, engine.all_ids()))
     if asked.words:

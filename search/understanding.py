@@ -1,6 +1,6 @@
 """A typed query against the vocabulary: which words are looked for, which filters were typed, what was left as words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -64,8 +64,15 @@ class Understood:
         return bool(self.phrases or self.excluded or self.titled)
 
 
-def understand(query: Query, vocabulary: Vocabulary) -> Understood:
-    """What a query asks for; a typed value that nothing is called is read as words, and a note says so."""
+Carried = Callable[[int], bool]
+"""Whether a tag of this id stands on anything that the reader may see."""
+
+
+def understand(query: Query, vocabulary: Vocabulary, is_carried: Carried) -> Understood:
+    """What a query asks for; a typed value that nothing is called is read as words, and a note says so.
+
+    A tag that stands on nothing the reader may see is not told from one that never was.
+    """
     parsed = query.parsed
     if parsed.is_plain:
         return Understood(
@@ -85,7 +92,7 @@ def understand(query: Query, vocabulary: Vocabulary) -> Understood:
             continue
         for value in asked.values:
             found = _value(asked.facet, value, vocabulary)
-            if found is None:
+            if found is None or (found[2] is not None and not is_carried(found[2].id)):
                 words.append(value)
                 notes.append((UNKNOWN_VALUE, value))
                 continue

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from content.kinds import AssetType, Facet
+from kb.access import Tier
 from search import service, syntax
 from search.query import Query
 from search.service import SearchPage
 from search.syntax import EMPTY, UNCLOSED
-from tests.conftest import SignIn
+from tests.conftest import Browser, SignIn
 from tests.factories import Make
 
 
@@ -102,9 +103,27 @@ def test_exact_words_that_nothing_holds_and_unknown_values_fall_back_to_words(ma
     assert titles(unknown) == ["Three years"]
 
 
-def test_a_page_shows_what_was_understood_and_how_to_take_it_away(make: Make, sign_in: SignIn) -> None:
-    make.tag(Facet.INDUSTRY, "finance", "Finance", "金融")
+def test_a_tag_that_stands_on_nothing_visible_is_not_told_from_one_that_never_was(make: Make, sign_in: SignIn) -> None:
+    secret = make.tag(Facet.PRODUCT, "zanzibar", "Zanzibar label", "桑给巴尔")
+    make.asset("Roadmap", "years of it", tier=Tier.RESTRICTED, tags=[secret])
     make.asset("Three years", "Three years of cost.")
+    make.index()
+    rep, cleared = sign_in(make.user()), sign_in(make.user(clearance=Tier.RESTRICTED))
+
+    def told(browser: Browser, words: str) -> dict[str, object]:
+        return browser.get("/api/v1/search", query_string={"q": words}).json["read_as"]  # type: ignore[index]
+
+    for word in ("zanzibar", "桑给巴尔"):
+        known, never = told(rep, f"years product:{word}"), told(rep, "years product:nothing")
+        assert known["notes"] == [{"code": "unknown_value", "about": word}]
+        assert known["filters"] == never["filters"] == {}
+        assert "Zanzibar label" not in rep.get("/search", query_string={"q": f"product:{word}", "deal": ""}).text
+    assert told(cleared, "years product:桑给巴尔")["filters"] == {"product": ["zanzibar"]}
+
+
+def test_a_page_shows_what_was_understood_and_how_to_take_it_away(make: Make, sign_in: SignIn) -> None:
+    finance = make.tag(Facet.INDUSTRY, "finance", "Finance", "金融")
+    make.asset("Three years", "Three years of cost.", tags=[finance])
     make.index()
     browser = sign_in(make.user())
     page = browser.get("/search", query_string={"q": 'cost -downtime industry:finance "three', "deal": ""}).text
