@@ -19,7 +19,7 @@ import zlib
 from collections import Counter, abc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from typing import Any, Final
 from uuid import uuid4
@@ -85,6 +85,8 @@ SAMPLE: Final = 4_000
 """Entries that a process keeps: about 3 kB each."""
 MOST_FETCHED: Final = 1_500
 """Candidates that one search fetches from a larger library."""
+MOSTLY: Final = 0.5
+"""Who sees less of the library than this has the candidates narrowed by the rule before they are counted out."""
 HEAVY: Final = 4
 """As many of the weightiest common words are asked for together."""
 LOCK_SECONDS: Final = 10.0
@@ -224,7 +226,6 @@ class PostgresEngine:
         self._fail_point = fail_point
         self._holding = threading.RLock()
         self._writer: Connection | None = None
-        self._depth = 0
         self._sample: Sample | None = None
         self._sampling = threading.Lock()
 
@@ -397,32 +398,40 @@ class PostgresEngine:
             weighed, hashes, counts, [set(owners[seen[owners]].tolist()) for owners in held_in], scale, self._most
         )
         column = "head" if fields is Fields.TITLE_TAGS else "words"
-        found = self._candidates(connection, sample.build, column, any_of, all_of)
+        within = visible if float(seen.mean() if len(seen) else 0.0) < MOSTLY else None
+        fetch = partial(self._candidates, connection, _entries(sample.build), within)
+        found = fetch(column, any_of, all_of)
         if not any_of and not all_of:
             heaviest = max(weighed, key=lambda one: one[1])[0]
-            found = self._candidates(connection, sample.build, "head", [hashes[heaviest]], [])
+            found = fetch("head", [hashes[heaviest]], [])
             if len(found) < self._most and column == "words":
-                found = np.union1d(found, self._candidates(connection, sample.build, column, [hashes[heaviest]], []))
-        allowed = found[_seen(connection, found, visible)]
-        docs = self._named(connection, sample.build, allowed[: 2 * self._most])
+                found = np.union1d(found, fetch(column, [hashes[heaviest]], []))
+        allowed = found if within is not None else found[_seen(connection, found, visible)]
+        docs = self._named(connection, sample.build, allowed[-2 * self._most :])  # of too many, the newest
         return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields, weighed)
 
     def _candidates(
         self,
         connection: Connection,
-        build: str,
+        table: Table,
+        within: Visible | None,
         column: str,
         any_of: abc.Sequence[int],
         all_of: abc.Sequence[abc.Sequence[int]],
     ) -> IntArray:
-        table = _entries(build)
+        """Ids of entries that hold any of the one or all of a group of the other, among `within` where it is given."""
         held: Column[Any] = table.c[column]
         conditions = [held.contains(cast(list(together), ARRAY(BigInteger))) for together in all_of]
         if any_of:
             conditions.append(held.overlap(cast(list(any_of), ARRAY(BigInteger))))
         if not conditions:
             return np.zeros(0, np.int64)
-        found = connection.scalars(select(table.c.asset_id).where(or_(*conditions)).limit(4 * self._most))
+        statement = select(table.c.asset_id).where(or_(*conditions))
+        if isinstance(within, Scope):
+            statement = statement.where(table.c.asset_id.in_(select(Asset.id).where(within.rule)))
+        elif within is not None:
+            statement = statement.where(among(table.c.asset_id, within))
+        found = connection.scalars(statement.limit(4 * self._most))
         return np.sort(np.array(found.all(), np.int64))
 
     def _named(self, connection: Connection, build: str, asset_ids: IntArray) -> Docs:

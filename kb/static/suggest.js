@@ -61,8 +61,10 @@ export function start(page) {
     else close();
   };
 
-  field.addEventListener("input", (event) => event.isComposing || soon());
-  field.addEventListener("compositionend", soon);
+  let composing = false; // an input method is putting characters together: they are not words yet
+  field.addEventListener("compositionstart", () => (composing = true));
+  field.addEventListener("compositionend", () => ((composing = false), soon()));
+  field.addEventListener("input", (event) => composing || event.isComposing || soon());
   field.addEventListener("blur", () => setTimeout(() => document.activeElement === field || close(), 150));
   form.addEventListener("submit", close);
   field.addEventListener("keydown", (event) => {

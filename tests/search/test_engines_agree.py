@@ -147,3 +147,18 @@ def test_pages_of_an_installation_on_postgresql(postgresql_database: Service) ->
         )
     assert found.total == 1
     assert found.limited is None
+
+
+@pytest.mark.postgresql
+def test_who_sees_little_of_a_large_library_finds_all_of_it(postgresql_database: Service) -> None:
+    """More hidden texts hold the word than candidates are fetched."""
+    make = Make(postgresql_database)
+    for number in range(30):
+        make.asset(f"sparrow hidden {number}", "sparrow", tier=Tier.RESTRICTED)
+    seen = {make.asset(f"sparrow seen {number}", "sparrow").id for number in range(3)}
+    engine = PostgresEngine(make.service.database, sample=12, most=2, most_named=0)
+    upkeep.rebuild(make.service.database, engine)
+    finder = Finder(engine, make.service.meaning)
+    with make.service.database.reading() as session:
+        page = searching.search(session, finder, make.actor(make.user()), None, Query.of("sparrow"), "en")
+    assert {hit.asset.id for hit in page.hits} == seen
