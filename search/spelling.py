@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import rjieba
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, Hamming
 
@@ -19,8 +20,9 @@ from search.engine import Matches, Visible
 from search.ranking import ALL
 from search.wordbook import Wordbook, blurred, sound
 
-LONGEST: Final = 40
-"""Longer queries are sentences: their words are not the library's anyway, and meaning finds what they ask."""
+LONGEST: Final = 24
+LONGEST_RUN: Final = 8
+"""Longer queries, and longer runs of Chinese, are sentences: meaning finds what they ask."""
 SHORT_WORD: Final = 4
 LONG_WORD: Final = 7
 MOST_TRIED: Final = 12
@@ -109,7 +111,7 @@ def _sounding(letters: str, book: Wordbook) -> list[str]:
 
 def _chinese(run: str, book: Wordbook, held: Held) -> str:
     """The run with windows put right that nothing holds; by sound, else by one character."""
-    if len(run) < 2 or held(run):
+    if not 1 < len(run) <= LONGEST_RUN or held(run) or _is_made_of_words(run, held):
         return ""
     result, place, changed = "", 0, False
     while place < len(run):
@@ -120,11 +122,16 @@ def _chinese(run: str, book: Wordbook, held: Held) -> str:
     return result if changed else ""
 
 
+def _is_made_of_words(run: str, held: Held) -> bool:
+    """Whether each word of a run stands somewhere, though not all together; a single character may be a slip."""
+    return all(len(word) > 1 and held(word) for word in rjieba.cut(run))
+
+
 def _window(run: str, place: int, book: Wordbook, held: Held) -> tuple[str, str]:
     """The longest piece from here that is a word of the library wrongly written, and the word."""
     for length in range(min(LONGEST_CHINESE, len(run) - place), 1, -1):
         window = run[place : place + length]
-        others = [] if book.knows(window) else list(_like(window, book))
+        others = list(_like(window, book))
         if not others or held(window):
             continue
         for other in others:

@@ -75,10 +75,6 @@ class Wordbook:
     newest: int
     """The highest id of a version whose title is here."""
 
-    def knows(self, word: str) -> bool:
-        of_length = (self.chinese if _CHINESE.fullmatch(word) else self.latin).get(len(word), {})
-        return word in of_length
-
     def by_letters(self) -> Mapping[str, Sequence[str]]:
         """Chinese words by the letters of their sound, the most frequent first."""
         return _letters(self)
