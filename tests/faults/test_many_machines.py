@@ -210,7 +210,7 @@ def test_one_of_two_machines_is_killed_at_random(postgresql_database: Service, t
             thread.join(30)
         until(lambda: _waiting(service) == 0, PATIENCE)
     assert ledger.wrong == []
-    assert len(ledger.acknowledged) > TEXTS
+    assert len(ledger.acknowledged) > 10, "there was load"
     with service.database.reading() as session:
         kept = session.scalars(select(UseEvent.event_id)).all()
         assert len(kept) == len(set(kept))
