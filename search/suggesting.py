@@ -32,6 +32,7 @@ MOST_TITLES: Final = 5
 MOST_TAGS: Final = 3
 MOST_SEARCHES: Final = 3
 LOOKED_AT: Final = 60
+"""Titles that are asked of the one rule at a time."""
 OWN_LOOKED_AT: Final = 200
 LEAST_SOUND: Final = 2
 """Letters of sound that are looked for: a single one would be the beginning of everything."""
@@ -85,12 +86,15 @@ def _titles(
         for one in (*fresh, *(old for old in book.titles if old.asset_id not in newer))
         if (rank := _rank(one, asked)) is not None
     )
-    wanted = [asset_id for _, _, asset_id in ranked[:LOOKED_AT]]
     left = MOST_TITLES
-    for asset in reading.list_visible(session, actor, deal, wanted, vocabulary):
-        if left and _rank(Titled.of(asset.id, asset.title), asked) is not None:
-            left -= 1
-            yield Suggestion(Kind.ASSET, asset.title, asset.public_id, asset.type, asset.language)
+    for start in range(0, len(ranked), LOOKED_AT):  # until there are enough: hidden titles push no visible one out
+        some = [asset_id for _, _, asset_id in ranked[start : start + LOOKED_AT]]
+        for asset in reading.list_visible(session, actor, deal, some, vocabulary):
+            if _rank(Titled.of(asset.id, asset.title), asked) is not None:
+                yield Suggestion(Kind.ASSET, asset.title, asset.public_id, asset.type, asset.language)
+                left -= 1
+            if not left:
+                return
 
 
 def _rank(title: Titled, asked: str) -> int | None:

@@ -4,7 +4,7 @@ import pytest
 
 from content.kinds import Facet
 from kb.access import Tier
-from search import spelling, wordbook
+from search import spelling, suggesting, wordbook
 from tests.conftest import Browser, SignIn
 from tests.factories import Make
 
@@ -114,6 +114,16 @@ def test_nothing_hidden_is_suggested_in_any_way(make: Make, sign_in: SignIn) -> 
     late = make.deal(user, "negotiation")
     assert suggested(rep, "zanz", late.external_id) == [("asset", "Zanzibar later")]
     assert rep.get("/api/v1/suggest?q=z&deal=no-such-deal").status_code == 404
+
+
+def test_hidden_titles_push_no_visible_one_out(make: Make, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggesting, "LOOKED_AT", 3)
+    for number in range(9):
+        make.asset(f"Zan {number}", tier=Tier.RESTRICTED)
+    make.asset("Zanzibar for everybody, with a long title that comes last")
+    assert suggested(sign_in(make.user()), "zan") == [
+        ("asset", "Zanzibar for everybody, with a long title that comes last")
+    ]
 
 
 def test_a_title_that_was_changed_is_known_by_its_present_words_alone(make: Make, sign_in: SignIn) -> None:
