@@ -147,6 +147,7 @@ def _bring_on(database: Database, connection: Connection, encoder: KnownEncoder,
         for start in range(0, len(changed), CHUNK):
             _replace(connection, session, encoder, means, changed[start : start + CHUNK])
     assets = connection.scalar(select(func.count()).select_from(wholes)) or 0
+    _index(connection, passages, assets, index_from)
     put = postgresql.insert(_state).values(encoder_id=encoder.id, stamp=newest, assets=assets)
     connection.execute(
         put.on_conflict_do_update(
@@ -154,7 +155,6 @@ def _bring_on(database: Database, connection: Connection, encoder: KnownEncoder,
         )
     )
     connection.commit()
-    _index(connection, passages, assets, index_from)
 
 
 def _forget(connection: Connection) -> None:
@@ -240,7 +240,7 @@ def _replace(
 
 
 def _index(connection: Connection, passages: Table, assets: int, index_from: int) -> None:
-    """Indexes for nearness, once there is so much that reading all of it takes longer."""
+    """Indexes for nearness, once there is so much that reading all of it takes longer; in the same commit as the rows."""
     if assets <= index_from:
         return
     connection.execute(text("SET LOCAL maintenance_work_mem = '1GB'"))
@@ -248,9 +248,7 @@ def _index(connection: Connection, passages: Table, assets: int, index_from: int
         name = f"ix_{passages.name}_near_{number}"
         of_language = f"USING hnsw (vector halfvec_ip_ops) WHERE language = {number}"
         connection.execute(ddl(f"CREATE INDEX IF NOT EXISTS {name} ON {passages.fullname} {of_language}"))
-    connection.commit()
     connection.execute(ddl(f"ANALYZE {passages.fullname}"))
-    connection.commit()
 
 
 @dataclass(frozen=True, slots=True)
