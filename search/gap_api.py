@@ -10,7 +10,6 @@ from kb.api import PREFIX, Shown, Strict, answers, spec
 from kb.db import reading, writing
 from kb.web import Area, actor
 from search import gaps
-from search.gap_routes import move_to
 from search.gaps import GapState
 
 area = Area("gap_api", __name__, url_prefix=PREFIX)
@@ -94,7 +93,7 @@ def get_gap(reference: str) -> Response:
 def move(reference: str, json: GapBody) -> Response:
     """Take it, say what answers it, dismiss it with a reason, or open it again."""
     with writing() as session:
-        move_to(session, json.state, reference, json.asset, json.reason)
+        gaps.move(session, actor(), reference, json.state, json.asset, json.reason)
         session.flush()
         line = gaps.get_gap(session, actor(), reference)
     return jsonify(gaps.as_fields(line))

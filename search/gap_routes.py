@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from content import dealing
 from kb.access import Permission
 from kb.db import reading, writing
-from kb.errors import N_, Invalid
 from kb.web import Area, actor, done
 from search import gaps
 from search.gaps import GapState
@@ -39,20 +38,6 @@ def move(reference: str) -> AnyResponse:
     """Take it, say what answers it, dismiss it with a reason, or open it again."""
     wanted = request.form.get("state", "")
     with writing() as session:
-        move_to(session, wanted, reference, request.form.get("asset", ""), request.form.get("reason", ""))
+        gaps.move(session, actor(), reference, wanted, request.form.get("asset", ""), request.form.get("reason", ""))
     done(gettext("Noted"))
     return redirect(dealing.link("gaps.one", reference=reference))
-
-
-def move_to(session, state: str, reference: str, asset: str, reason: str) -> None:  # type: ignore[no-untyped-def]  # a Session, which the edge does not import
-    """Bring a gap to a state, as this request's actor."""
-    if state == GapState.TAKEN:
-        gaps.take(session, actor(), reference)
-    elif state == GapState.ANSWERED:
-        gaps.answer(session, actor(), reference, asset)
-    elif state == GapState.DISMISSED:
-        gaps.dismiss(session, actor(), reference, reason)
-    elif state == GapState.OPEN:
-        gaps.reopen(session, actor(), reference)
-    else:
-        raise Invalid(N_("Use one of open, taken, answered, dismissed."), code="unknown_state")

@@ -446,6 +446,20 @@ def _open_deals(session: Session, deal_ids: Iterable[int | None]) -> Mapping[int
     return {row.id: (row.amount, row.currency) for row in rows}
 
 
+def move(session: Session, actor: Actor, reference: str, state: str, asset: str = "", reason: str = "") -> None:
+    """Bring a gap to a state: take it, say what answers it, dismiss it with a reason, or open it again."""
+    if state == GapState.TAKEN:
+        take(session, actor, reference)
+    elif state == GapState.ANSWERED:
+        answer(session, actor, reference, asset)
+    elif state == GapState.DISMISSED:
+        dismiss(session, actor, reference, reason)
+    elif state == GapState.OPEN:
+        reopen(session, actor, reference)
+    else:
+        raise Invalid(N_("Use one of open, taken, answered, dismissed."), code="unknown_state")
+
+
 def take(session: Session, actor: Actor, reference: str) -> None:
     """This person will see to it."""
     require(actor, Permission.MEASURE)

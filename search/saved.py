@@ -19,7 +19,7 @@ from kb.db import Base, Database, public_id
 from kb.errors import N_, Invalid, NotFound
 from search import service
 from search.engine import IndexDamaged
-from search.query import Mode, Query, Sort
+from search.query import Mode, Query, Sort, printable
 from search.service import Finder
 
 MOST: Final = 50
@@ -77,7 +77,7 @@ def keep(session: Session, actor: Actor, query: Query, name: str, *, tells: bool
         raise Invalid(N_("A search needs words or a filter to be kept."), code="nothing_to_keep")
     filters = {facet: sorted(values) for facet, values in query.filters.items()}
     mine = session.scalars(select(SavedSearch).where(SavedSearch.user_id == actor.user_id)).all()
-    named = " ".join(name.split())[:LONGEST_NAME]
+    named = printable(name)[:LONGEST_NAME]
     for row in mine:
         if (row.text, row.filters, row.mode, row.sort) == (query.text, filters, query.mode.value, query.sort.value):
             row.tells, row.name = tells, named or row.name
