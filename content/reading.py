@@ -3,21 +3,39 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, String, and_, case, cast, exists, false, func, or_, select, true
-from sqlalchemy.orm import Session, aliased, defer, selectinload
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    union,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from content import filestore, taxonomy, visibility
 from content.deals import DealContext
 from content.filestore import PageText
 from content.kinds import VERIFY_EVERY_DAYS, AssetType, Handling, VersionState
-from content.models import Asset, AssetTag, Doubt, Rendered, Version
+from content.models import Asset, AssetOwner, AssetTag, Doubt, Rendered, Version
 from content.taxonomy import Label, Vocabulary
 from content.visibility import Act, Unlock
 from kb import clock, users
 from kb.access import Actor, Tier
+from kb.db import among
 from kb.errors import N_, Forbidden, NotFound
 
 IntArray = NDArray[np.int64]
@@ -173,20 +191,19 @@ class Reach:
 def reach(session: Session, actor: Actor, deal: DealContext | None) -> Reach:
     """Ids of all assets this reader may see, and of those of the "later stage" strip, in one statement.
 
-    The database hands the ids over as text: ten thousand rows cost more to fetch than to find.
+    The database hands the ids over as one text, those of the strip below zero: ten thousand rows cost more to fetch
+    than to find, and each is judged once.
     """
-    unlocked = visibility.is_unlocked_for(actor, deal).label("unlocked")
-    teased = Asset.shows_teaser.label("teased")
-    each = select(Asset.id.label("id"), unlocked, teased).where(visibility.exists_for(actor)).subquery()
-    joined = func.aggregate_strings(cast(each.c.id, String), ",")
-    found = session.connection().execute(
-        select(each.c.unlocked, each.c.teased, joined).group_by(each.c.unlocked, each.c.teased)
+    numbers = select(
+        case(
+            (visibility.is_unlocked_for(actor, deal), Asset.id),
+            (Asset.shows_teaser, -Asset.id),
+        ).label("number")
     )
-    rows = [(bool(is_unlocked), bool(is_teased), _numbers(ids)) for is_unlocked, is_teased, ids in found]
-    return Reach(
-        _ascending(ids for is_unlocked, _, ids in rows if is_unlocked),
-        _ascending(ids for is_unlocked, is_teased, ids in rows if is_teased and not is_unlocked),
-    )
+    each = numbers.where(visibility.exists_for(actor)).subquery()
+    joined = session.connection().scalar(select(func.aggregate_strings(cast(each.c.number, String), ",")))
+    found = np.fromstring(joined or "", dtype=np.int64, sep=",")
+    return Reach(np.sort(found[found > 0]), np.sort(-found[found < 0]))
 
 
 def visible_ids(session: Session, actor: Actor, deal: DealContext | None) -> IntArray:
@@ -194,22 +211,14 @@ def visible_ids(session: Session, actor: Actor, deal: DealContext | None) -> Int
     return reach(session, actor, deal).visible
 
 
-def _numbers(joined: str) -> IntArray:
-    return np.fromstring(joined, dtype=np.int64, sep=",")
-
-
-def _ascending(parts: Iterable[IntArray]) -> IntArray:
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
-
-
 def list_visible(
     session: Session, actor: Actor, deal: DealContext | None, ids: Sequence[int], vocabulary: Vocabulary | None = None
 ) -> list[ReadableAsset]:
     """Those of the ids that are visible, in the order given, in a constant number of queries."""
     vocabulary = vocabulary or taxonomy.load(session)
-    rows = session.execute(_published(actor, deal).where(Asset.id.in_(list(ids)))).all()
-    read = _Read(session, vocabulary, deal, [row.Asset for row in rows])
-    by_id = {row.Asset.id: read.asset(row) for row in rows}
+    rows = session.connection().execute(_published(actor, deal).where(Asset.id.in_(list(ids)))).all()
+    read = _Read(session, vocabulary, deal, [row.id for row in rows])
+    by_id = {row.id: read.asset(row) for row in rows}
     return [by_id[wanted] for wanted in ids if wanted in by_id]
 
 
@@ -272,11 +281,11 @@ def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     columns = (Asset.id, Asset.translation_of_id, Version.title, Version.language, is_trusted.label("trusted"))
     statement = select(*columns).join(Version, Version.asset_id == Asset.id)
     rows = session.connection().execute(
-        statement.where(Asset.id.in_(list(ids)), Version.state == VersionState.PUBLISHED.value)
+        statement.where(among(session, Asset.id, ids), Version.state == VersionState.PUBLISHED.value)
     )
     return {
         asset_id: Signal(title, language, not is_trusted, source_id or asset_id)
-        for asset_id, source_id, title, language, is_trusted in rows
+        for asset_id, source_id, title, language, is_trusted in rows.all()
     }
 
 
@@ -334,7 +343,7 @@ def list_translations(
         select(Asset.id, Asset.translation_of_id, Asset.public_id, Version.title, Version.language)
         .join(Version, Version.asset_id == Asset.id)
         .where(
-            or_(Asset.id.in_(wanted), Asset.translation_of_id.in_(wanted)),
+            Asset.id.in_(_told_alike(wanted)),
             Version.state == VersionState.PUBLISHED.value,
             visibility.visible_to(actor, deal) if visible is None else true(),
         )
@@ -353,6 +362,13 @@ def list_translations(
     }
 
 
+def _told_alike(sources: Sequence[int]) -> CompoundSelect[Any]:
+    """Ids of sources and of what translates them; as an alternative in one condition, all versions would be read."""
+    return union(
+        select(Asset.id).where(Asset.id.in_(sources)), select(Asset.id).where(Asset.translation_of_id.in_(sources))
+    )
+
+
 def translation_ids(session: Session, asset_id: int) -> list[int]:
     """The asset and all that tell the same in another language, whoever may see them: for leaving them out."""
     source = session.scalar(select(Asset.translation_of_id).where(Asset.id == asset_id)) or asset_id
@@ -365,7 +381,7 @@ def list_teasers(
     """Title, type and stage of those of the ids that may be teased, in the order given."""
     if not ids:
         return []
-    rows = session.execute(_locked(actor, deal).where(Asset.id.in_(list(ids))))
+    rows = session.connection().execute(_locked(actor, deal).where(Asset.id.in_(list(ids))))
     by_id = {row.id: _teaser(row, vocabulary) for row in rows}
     return [by_id[wanted] for wanted in ids if wanted in by_id]
 
@@ -375,7 +391,7 @@ def get_visible(session: Session, actor: Actor, deal: DealContext | None, refere
     vocabulary = taxonomy.load(session)
     row = session.execute(_published(actor, deal).where(_is(reference))).first()
     if row is not None:
-        return _Read(session, vocabulary, deal, [row.Asset]).asset(row)
+        return _Read(session, vocabulary, deal, [row.id]).asset(row)
     locked = session.execute(_locked(actor, deal).where(_is(reference))).first()
     if locked is None:
         raise NotFound()
@@ -408,8 +424,9 @@ def get_beside(
 def list_sections(session: Session, assets: Iterable[ReadableAsset]) -> Mapping[int, tuple[TextSection, ...]]:
     """Sections by asset id, and after them the pages of its files, for assets that were found visible before."""
     wanted = list(assets)
-    rows = session.scalars(select(Rendered).where(Rendered.digest.in_({asset.rendering_digest for asset in wanted})))
-    by_digest = {row.digest: sections_of(row.sections) for row in rows}
+    digests = {asset.rendering_digest for asset in wanted}
+    rows = session.execute(select(Rendered.digest, Rendered.sections).where(Rendered.digest.in_(digests)))
+    by_digest = {digest: sections_of(sections) for digest, sections in rows}
     pages = filestore.texts_of(session, [asset.version_id for asset in wanted])
     return {
         asset.id: by_digest.get(asset.rendering_digest, ()) + page_sections(pages.get(asset.version_id, ()))
@@ -428,18 +445,37 @@ def get_text(session: Session, actor: Actor, deal: DealContext | None, reference
     return asset, session.scalars(select(Version.text).where(Version.id == asset.version_id)).one()
 
 
-def _published(actor: Actor, deal: DealContext | None) -> Select[Asset, Version, str, bool]:
-    statement = _current(visibility.visible_to(actor, deal))
-    return statement.add_columns(visibility.unlocked_by(actor, deal).label("unlock"), _is_behind.label("behind"))
+# Columns, not rows of models: a search reads twenty assets, and most of the time went into making objects of them.
+_SHOWN = (
+    Asset.id,
+    Asset.public_id,
+    Asset.external_id,
+    Asset.type,
+    Asset.tier,
+    Asset.unlock_stage_id,
+    Asset.verified_at,
+    Asset.expires_at,
+    Version.id.label("version_id"),
+    Version.public_id.label("version_public_id"),
+    Version.number,
+    Version.title,
+    Version.language,
+    Version.handling,
+    Version.nda,
+    Version.ai_generated,
+    Version.rendering_digest,
+    func.coalesce(Version.published_at, Version.created_at).label("published_at"),
+    _is_behind.label("behind"),
+)
 
 
-def _current(rule: ColumnElement[bool]) -> Select[Asset, Version]:
-    return (
-        select(Asset, Version)
-        .join(Version, Version.asset_id == Asset.id)
-        .where(Version.state == VersionState.PUBLISHED.value, rule)
-        .options(selectinload(Asset.tags), selectinload(Asset.owners), defer(Version.text, raiseload=True))
-    )
+def _published(actor: Actor, deal: DealContext | None) -> Select[Any]:
+    return _current(visibility.visible_to(actor, deal), *_SHOWN, visibility.unlocked_by(actor, deal).label("unlock"))
+
+
+def _current(rule: ColumnElement[bool], *columns: InstrumentedAttribute[Any] | ColumnElement[Any]) -> Select[Any]:
+    joined = select(*columns).join(Version, Version.asset_id == Asset.id)
+    return joined.where(Version.state == VersionState.PUBLISHED.value, rule)
 
 
 def _is(reference: str) -> ColumnElement[bool]:
@@ -452,52 +488,67 @@ class _Read:
     """Turns rows into values, with the names they need loaded once."""
 
     def __init__(
-        self, session: Session, vocabulary: Vocabulary, deal: DealContext | None, assets: Sequence[Asset]
+        self, session: Session, vocabulary: Vocabulary, deal: DealContext | None, asset_ids: Sequence[int]
     ) -> None:
         self._vocabulary = vocabulary
         self._deal = deal
-        self._names = users.list_names(session, {owner.user_id for asset in assets for owner in asset.owners})
-        self._doubts = list_doubts(session, [asset.id for asset in assets])
+        self._tags = _pairs(session, AssetTag.asset_id, AssetTag.tag_id, asset_ids)
+        self._owners = _pairs(session, AssetOwner.asset_id, AssetOwner.user_id, asset_ids)
+        self._names = users.list_names(session, {one for owners in self._owners.values() for one in owners})
+        self._doubts = list_doubts(session, asset_ids)
 
-    def asset(self, row: Row[Asset, Version, str, bool]) -> ReadableAsset:
-        asset, version, unlock = row.Asset, row.Version, Unlock(row.unlock)
-        handling = Handling(version.handling)
+    def asset(self, row: Row[Any]) -> ReadableAsset:
+        unlock, handling = Unlock(row.unlock), Handling(row.handling)
         return ReadableAsset(
-            id=asset.id,
-            public_id=asset.public_id,
-            external_id=asset.external_id,
-            type=AssetType(asset.type),
-            title=version.title,
-            language=version.language,
-            tier=Tier(asset.tier),
+            id=row.id,
+            public_id=row.public_id,
+            external_id=row.external_id,
+            type=AssetType(row.type),
+            title=row.title,
+            language=row.language,
+            tier=Tier(row.tier),
             handling=handling,
-            nda=version.nda,
-            ai_generated=bool(version.ai_generated),
-            tags=self._tags(asset.tags),
-            owners=tuple(sorted(self._names.get(owner.user_id, "") for owner in asset.owners)),
-            version_id=version.id,
-            version_public_id=version.public_id,
-            version_number=version.number,
-            published_at=version.published_at or version.created_at,
-            verified_at=asset.verified_at,
-            verify_due_at=verify_due_at(asset.type, asset.verified_at, version.published_at or version.created_at),
+            nda=row.nda,
+            ai_generated=bool(row.ai_generated),
+            tags=self._labels(row.id),
+            owners=tuple(sorted(self._names.get(user_id, "") for user_id in self._owners.get(row.id, ()))),
+            version_id=row.version_id,
+            version_public_id=row.version_public_id,
+            version_number=row.number,
+            published_at=row.published_at,
+            verified_at=row.verified_at,
+            verify_due_at=verify_due_at(row.type, row.verified_at, row.published_at),
             unlock=unlock,
-            unlock_stage=self._vocabulary.by_id.get(asset.unlock_stage_id or 0),
-            acts=visibility.acts(handling, unlock, self._deal, version.nda),
-            rendering_digest=version.rendering_digest,
-            expires_at=asset.expires_at,
+            unlock_stage=self._vocabulary.by_id.get(row.unlock_stage_id or 0),
+            acts=visibility.acts(handling, unlock, self._deal, row.nda),
+            rendering_digest=row.rendering_digest,
+            expires_at=row.expires_at,
             is_behind=bool(row.behind),
-            doubts=self._doubts.get(asset.id, ()),
+            doubts=self._doubts.get(row.id, ()),
         )
 
-    def _tags(self, rows: Sequence[AssetTag]) -> tuple[Label, ...]:
-        found = [self._vocabulary.by_id[row.tag_id] for row in rows if row.tag_id in self._vocabulary.by_id]
+    def _labels(self, asset_id: int) -> tuple[Label, ...]:
+        known = self._vocabulary.by_id
+        found = [known[tag_id] for tag_id in self._tags.get(asset_id, ()) if tag_id in known]
         return tuple(sorted(found, key=lambda label: (label.facet, label.position, label.key)))
+
+
+def _pairs(
+    session: Session,
+    of: InstrumentedAttribute[int],
+    what: InstrumentedAttribute[int],
+    asset_ids: Sequence[int],
+) -> Mapping[int, list[int]]:
+    """By asset id, the other column of a table of pairs."""
+    found: dict[int, list[int]] = {}
+    for asset_id, other in session.connection().execute(select(of, what).where(of.in_(list(asset_ids)))).all():
+        found.setdefault(asset_id, []).append(other)
+    return found
 
 
 def list_doubts(session: Session, asset_ids: Sequence[int]) -> Mapping[int, tuple[tuple[str, str], ...]]:
     """Causes of being unverified by asset id, in one query."""
-    rows = session.execute(
+    rows = session.connection().execute(
         select(Doubt.asset_id, Doubt.cause, Doubt.about).where(Doubt.asset_id.in_(asset_ids)).order_by(Doubt.since_at)
     )
     found: dict[int, tuple[tuple[str, str], ...]] = {}
@@ -545,9 +596,7 @@ def _translations(
     session: Session, actor: Actor, deal: DealContext | None, asset: ReadableAsset
 ) -> tuple[Translation, ...]:
     source = session.scalar(select(Asset.translation_of_id).where(Asset.id == asset.id)) or asset.id
-    rows = session.execute(
-        _current(visibility.visible_to(actor, deal)).where(
-            (Asset.id == source) | (Asset.translation_of_id == source), Asset.id != asset.id
-        )
-    ).all()
-    return tuple(Translation(row.Asset.public_id, row.Version.title, row.Version.language) for row in rows)
+    statement = _current(visibility.visible_to(actor, deal), Asset.public_id, Version.title, Version.language).where(
+        or_(Asset.id == source, Asset.translation_of_id == source), Asset.id != asset.id
+    )
+    return tuple(Translation(row.public_id, row.title, row.language) for row in session.execute(statement))

@@ -109,11 +109,12 @@ def key_of(word: str) -> str:
 def load(session: Session) -> Vocabulary:
     """All tags in use, in two plain queries: every request asks for them."""
     synonyms: dict[int, list[str]] = {}
-    for tag_id, text in session.execute(select(TagSynonym.tag_id, TagSynonym.text).order_by(TagSynonym.text)):
+    connection = session.connection()
+    for tag_id, text in connection.execute(select(TagSynonym.tag_id, TagSynonym.text).order_by(TagSynonym.text)):
         synonyms.setdefault(tag_id, []).append(text)
     columns = (Tag.id, Tag.facet, Tag.key, Tag.label_en, Tag.label_zh, Tag.position)
-    rows = session.execute(select(*columns).where(Tag.retired_at.is_(None)))
-    return Vocabulary({row.id: Label(*row, tuple(synonyms.get(row.id, ()))) for row in rows})
+    rows = connection.execute(select(*columns).where(Tag.retired_at.is_(None))).all()
+    return Vocabulary({row[0]: Label(*row, tuple(synonyms.get(row[0], ()))) for row in rows})
 
 
 def put(

@@ -34,10 +34,14 @@ USES = tuple(kind.value for kind in UseKind if kind.is_use)
 
 # Built once: aliases made anew for each question cost more than the question.
 _published, _written, _newest, _team = aliased(Version), aliased(Version), aliased(Version), aliased(AssetAudience)
-# The state is written out, not bound, so that a database uses the index of published versions alone.
-_has_published = Asset.id.in_(
-    select(_published.asset_id).where(_published.state == literal_column(f"'{VersionState.PUBLISHED.value}'"))
-)
+# The state is written out, not bound, so that a database uses the index of published versions alone; and it is looked
+# up asset by asset, so that twenty assets cost twenty looks and not a list of all that is published.
+_has_published = exists(
+    select(_published.id).where(
+        _published.asset_id == Asset.id,
+        _published.state == literal_column(f"'{VersionState.PUBLISHED.value}'"),
+    )
+).correlate(Asset)
 _is_for_everybody = Asset.id.not_in(select(_team.asset_id))
 
 

@@ -2,20 +2,39 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, String, bindparam, create_engine, event, text
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    any_,
+    bindparam,
+    cast,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, ORMExecuteState, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from kb import clock
 
 PUBLIC_ID_BYTES = 12
+CACHE_KIBIBYTES = 16_384
+"""Of the database in each connection's memory: what a rule is asked of, which is all assets, should fit."""
 BUSY_MILLISECONDS = 5_000
 
 
@@ -128,6 +147,7 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
         "foreign_keys=ON",
         "recursive_triggers=ON",
         f"busy_timeout={BUSY_MILLISECONDS}",
+        f"cache_size=-{CACHE_KIBIBYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -191,6 +211,14 @@ def writing() -> Iterator[Session]:
 
 def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
+
+
+def among(session: Session, column: InstrumentedAttribute[int], ids: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a column is one of many ids, given as one value: hundreds of them as a value each cost more than the search."""
+    if is_postgresql(session):
+        return column == any_(cast(list(ids), ARRAY(Integer)))
+    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(select(listed.c.value))
 
 
 def take_turn(session: Session, name: str) -> None:

@@ -71,16 +71,20 @@ class Candidates:
 
 def find(
     lexical: Lexical,
-    asked: Asked | None,
+    ask: Callable[[], Asked | None],
     terms: Sequence[Term],
     visible: Visible,
     mode: Mode,
     weight: float = COVERAGE,
 ) -> Candidates:
-    """Candidates among the visible; without `asked` all modes are lexical."""
-    if asked is None or mode is Mode.LEXICAL:
-        return Candidates.of_words(lexical(terms, visible))
-    matches = lexical(terms, visible) if mode is Mode.HYBRID else Matches.none()
+    """Candidates among the visible; `ask` gives what the query means, or None: then all modes are lexical.
+
+    It is asked after the words were looked for, since a query is being encoded meanwhile.
+    """
+    matches = lexical(terms, visible) if mode is not Mode.SEMANTIC else Matches.none()
+    asked = ask() if mode is not Mode.LEXICAL else None
+    if asked is None:
+        return Candidates.of_words(matches if mode is not Mode.SEMANTIC else lexical(terms, visible))
     nearby = asked.nearest(visible, also=matches.asset_ids)
     joined = _joined(matches, nearby, weight)
     return replace(joined, most_held=_most(matches)) if mode is Mode.HYBRID else joined
@@ -91,25 +95,37 @@ def _most(matches: Matches) -> float:
 
 
 def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
+    """Those that hold the words, and those that are close enough without them."""
     near = nearby.near
     floor = _floor(near.closeness)
-    close = (near.closeness >= floor) | np.isin(near.asset_ids, matches.asset_ids)
-    ids = np.union1d(matches.asset_ids, near.asset_ids[close])
-    worth, title_share, closeness = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
-    of_words = np.searchsorted(ids, matches.asset_ids)
-    worth[of_words], title_share[of_words] = matches.coverage * matches.share**2, matches.title_share
-    closeness[np.searchsorted(ids, near.asset_ids[close])] = near.closeness[close]
-    is_unknown = np.isin(ids, np.setdiff1d(matches.asset_ids, near.asset_ids))
-    closeness[is_unknown] = CLOSE + HOPED * worth[is_unknown]
-    base = np.maximum(closeness, 0) + weight * worth
+    places, is_near = _places(matches.asset_ids, near.asset_ids)
+    is_match = np.zeros(len(near), np.bool_)
+    is_match[places[is_near]] = True
+    added = ~is_match & (near.closeness >= floor)
+    worth = matches.coverage * matches.share**2
+    of_matches = CLOSE + HOPED * worth
+    of_matches[is_near] = near.closeness[places[is_near]]
+    ids = np.concatenate((matches.asset_ids, near.asset_ids[added]))
+    nothing = np.zeros(int(added.sum()))
+    closeness = np.concatenate((of_matches, near.closeness[added]))
+    base = np.maximum(closeness, 0) + weight * np.concatenate((worth, nothing))
     order = np.lexsort((ids, -base))
     return Candidates(
         ids[order],
         base[order],
-        title_share[order],
+        np.concatenate((matches.title_share, nothing))[order],
         closeness[order],
         nearby.spots(floor),
     )
+
+
+def _places(wanted: IntArray, ids: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """For each wanted id its place among these, and whether it is there."""
+    if not len(ids):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    by_id = np.argsort(ids)
+    places = by_id[np.minimum(np.searchsorted(ids, wanted, sorter=by_id), len(ids) - 1)]
+    return places, ids[places] == wanted
 
 
 def _floor(closeness: FloatArray) -> float:

@@ -213,7 +213,7 @@ class Bench:
         """The ids of the documents found, best first, as a search of the product orders them."""
         text = printable(question.text)[:400]
         found = candidates.find(
-            self._engine.lexical, asked, analysis.query_terms(text), visible, setting.mode, setting.weight
+            self._engine.lexical, lambda: asked, analysis.query_terms(text), visible, setting.mode, setting.weight
         )
         best = found.asset_ids[:DEEP]
         ranked = ranking.merge(

@@ -47,6 +47,9 @@ class Near:
     closeness: FloatArray
     rows: IntArray
 
+    def __len__(self) -> int:
+        return len(self.asset_ids)
+
     @classmethod
     def none(cls) -> "Near":
         return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 from sqlalchemy.orm import Session
+from threadpoolctl import threadpool_limits
 
 from search import passages, vectors
 from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
@@ -93,14 +94,19 @@ class Asked:
         return Nearby(self.matrix.nearest(self.vector, visible, limit, also), self.matrix)
 
 
+def _on_one_core() -> None:
+    """Of this thread alone: OpenMP keeps the number of its threads by caller."""
+    threadpool_limits(limits=1, user_api="openmp")
+
+
 class _QueryVectors:
     """Vectors of the last queries, and those being made: turning a page or choosing a filter asks the same again.
 
-    Few threads make them: an encoder takes all cores for one query, and keeps threads for each caller.
+    Few threads make them, each on one core: a query is short, and what searches for its words beside it needs the others.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(ENCODING, thread_name_prefix="kb-query")
+        self._threads = ThreadPoolExecutor(ENCODING, thread_name_prefix="kb-query", initializer=_on_one_core)
         self._made: OrderedDict[tuple[str, str], Future[QueryVector]] = OrderedDict()
         self._lock = Lock()
 

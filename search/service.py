@@ -235,9 +235,10 @@ def matching(
     engine = finder.engine
     found = _everything(session, np.intersect1d(among, engine.all_ids()))
     if asked.words:
-        meant = finder.meaning.ask(session, asked.words) if query.mode is not Mode.LEXICAL else None
+        meant = cache(lambda: finder.meaning.ask(session, asked.words))
         found = candidates.find(engine.lexical, meant, asked.terms, among, query.mode)
-        found = found.only(found.base >= (sure_by_words if meant is None else sure))
+        by_words = query.mode is Mode.LEXICAL or meant() is None
+        found = found.only(found.base >= (sure_by_words if by_words else sure))
         found, _ = _exactly(session, engine.lexical, asked, found)
     table = engine.facets_of(found.asset_ids)
     narrowed = facets.narrow(found.asset_ids, table, _codes(asked.filters, vocabulary), _facet_of(vocabulary, table))
@@ -288,12 +289,13 @@ def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach
     engine, terms = finder.engine, asked.terms
     try:
         if asked.words:
-            meant = finder.meaning.ask(session, asked.words) if mode is not Mode.LEXICAL else None
+            teased = engine.lexical(terms, reach.locked, fields=Fields.TITLE_TAGS).asset_ids
+            meant = cache(lambda: finder.meaning.ask(session, asked.words))
             found = candidates.find(engine.lexical, meant, terms, reach.visible, mode)
-            is_limited = meant is None and _wants_meaning(finder, mode)
+            is_limited = _wants_meaning(finder, mode) and meant() is None
         else:
             found, is_limited = _everything(session, np.intersect1d(reach.ids().visible, engine.all_ids())), False
-        teased = engine.lexical(terms, reach.locked, fields=Fields.TITLE_TAGS).asset_ids if asked.words else NOTHING
+            teased = NOTHING
         found, notes = _exactly(session, engine.lexical, asked, found)
         return _Pool(
             found,

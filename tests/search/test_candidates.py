@@ -44,7 +44,7 @@ def words(found: dict[int, tuple[float, float]]):  # type: ignore[no-untyped-def
 
 
 def order(lexical, question: Asked | None, mode: Mode = Mode.HYBRID) -> list[int]:  # type: ignore[no-untyped-def]
-    found: list[int] = candidates.find(lexical, question, TERMS, np.arange(1, 10), mode).asset_ids.tolist()
+    found: list[int] = candidates.find(lexical, lambda: question, TERMS, np.arange(1, 10), mode).asset_ids.tolist()
     return found
 
 
@@ -80,7 +80,7 @@ def test_what_holds_the_words_is_never_left_out() -> None:
 
 def test_what_has_no_vectors_yet_stands_by_its_words() -> None:
     found = candidates.find(
-        words({1: (0.9, 1.0), 2: (0.2, 0.5)}), asked({3: 0.5}), TERMS, np.arange(1, 10), Mode.HYBRID
+        words({1: (0.9, 1.0), 2: (0.2, 0.5)}), lambda: asked({3: 0.5}), TERMS, np.arange(1, 10), Mode.HYBRID
     )
     assert found.asset_ids.tolist() == [1, 3, 2]
     assert set(found.spots) == {3}
@@ -89,9 +89,9 @@ def test_what_has_no_vectors_yet_stands_by_its_words() -> None:
 
 def test_hidden_assets_change_neither_order_nor_scores() -> None:
     lexical, question = words({1: (0.9, 1.0), 5: (1.0, 1.0)}), asked({1: 0.2, 2: 0.6, 5: 0.99})
-    without = words({1: (0.9, 1.0)}), asked({1: 0.2, 2: 0.6})
+    without = words({1: (0.9, 1.0)}), lambda: asked({1: 0.2, 2: 0.6})
     visible = np.array([1, 2])
-    one = candidates.find(lexical, question, TERMS, visible, Mode.HYBRID)
+    one = candidates.find(lexical, lambda: question, TERMS, visible, Mode.HYBRID)
     other = candidates.find(*without, TERMS, visible, Mode.HYBRID)
     assert one.asset_ids.tolist() == other.asset_ids.tolist()
     assert one.base.tolist() == other.base.tolist()
