@@ -29,7 +29,10 @@ class Handling(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Handling).index(self)
+        return _RANK_OF_HANDLING[self]
+
+
+_RANK_OF_HANDLING = {one: place for place, one in enumerate(Handling)}
 
 
 class VersionState(StrEnum):

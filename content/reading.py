@@ -1,6 +1,6 @@
 """The readers' only ways to an asset: every function here asks the one rule."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     true,
@@ -35,7 +36,7 @@ from content.taxonomy import Label, Vocabulary
 from content.visibility import Act, Unlock
 from kb import clock, users
 from kb.access import Actor, Tier
-from kb.db import among
+from kb.db import UtcDateTime, among, days_ago
 from kb.errors import N_, Forbidden, NotFound
 
 IntArray = NDArray[np.int64]
@@ -194,6 +195,13 @@ def reach(session: Session, actor: Actor, deal: DealContext | None) -> Reach:
     The database hands the ids over as one text, those of the strip below zero: ten thousand rows cost more to fetch
     than to find, and each is judged once.
     """
+    joined = session.connection().scalar(_reached(actor, deal))
+    found = np.fromstring(joined or "", dtype=np.int64, sep=",")
+    return Reach(np.sort(found[found > 0]), np.sort(-found[found < 0]))
+
+
+@visibility.kept
+def _reached(actor: Actor, deal: DealContext | None) -> Select[str]:
     numbers = select(
         case(
             (visibility.is_unlocked_for(actor, deal), Asset.id),
@@ -201,9 +209,7 @@ def reach(session: Session, actor: Actor, deal: DealContext | None) -> Reach:
         ).label("number")
     )
     each = numbers.where(visibility.exists_for(actor)).subquery()
-    joined = session.connection().scalar(select(func.aggregate_strings(cast(each.c.number, String), ",")))
-    found = np.fromstring(joined or "", dtype=np.int64, sep=",")
-    return Reach(np.sort(found[found > 0]), np.sort(-found[found < 0]))
+    return select(func.aggregate_strings(cast(each.c.number, String), ","))
 
 
 def visible_ids(session: Session, actor: Actor, deal: DealContext | None) -> IntArray:
@@ -277,12 +283,7 @@ def _rows_in_order(ordered: IntArray, ids: IntArray) -> IntArray:
 
 def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     """What ranking needs of these assets, in one query."""
-    is_trusted = and_(is_verified(), ~_is_behind)
-    columns = (Asset.id, Asset.translation_of_id, Version.title, Version.language, is_trusted.label("trusted"))
-    statement = select(*columns).join(Version, Version.asset_id == Asset.id)
-    rows = session.connection().execute(
-        statement.where(among(session, Asset.id, ids), Version.state == VersionState.PUBLISHED.value)
-    )
+    rows = session.connection().execute(_signals.where(among(session, Asset.id, ids)))
     return {
         asset_id: Signal(title, language, not is_trusted, source_id or asset_id)
         for asset_id, source_id, title, language, is_trusted in rows.all()
@@ -296,32 +297,42 @@ def is_behind() -> ColumnElement[bool]:
 
 def is_verified() -> ColumnElement[bool]:
     """Whether a published asset is verified: looked at within its interval, and without doubts."""
-    return is_verified_until(clock.now())
+    return _is_verified
 
 
 def is_verified_until(now: datetime) -> ColumnElement[bool]:
     """The same at another moment, if nobody looks at it before."""
-    return and_(_is_in_time(now), Asset.id.not_in(select(Doubt.asset_id)))
+    return _is_verified_since(lambda days: literal(now - timedelta(days=days), UtcDateTime()))
 
 
-def _is_in_time(now: datetime) -> ColumnElement[bool]:
-    """Whether `verify_due_at` lies after that moment, as the database finds it."""
+def _is_verified_since(earliest: Callable[[int], ColumnElement[datetime]]) -> ColumnElement[bool]:
+    """Whether `verify_due_at` lies ahead of a moment, told as what lay so many days before it; and nothing is in doubt."""
     types_of: dict[int, list[str]] = {}
     for kind, days in VERIFY_EVERY_DAYS.items():
         types_of.setdefault(days, []).append(kind.value)
     published_at = func.coalesce(Version.published_at, Version.created_at)
-    return or_(
-        *(
-            and_(
-                Asset.type.in_(types),
-                or_(
-                    published_at > now - timedelta(days=days),
-                    func.coalesce(Asset.verified_at > now - timedelta(days=days), false()),
-                ),
-            )
-            for days, types in types_of.items()
+    in_time = (
+        and_(
+            Asset.type.in_(types),
+            or_(published_at > earliest(days), func.coalesce(Asset.verified_at > earliest(days), false())),
         )
+        for days, types in types_of.items()
     )
+    return and_(or_(*in_time), Asset.id.not_in(select(Doubt.asset_id)))
+
+
+_is_verified = _is_verified_since(days_ago)
+_signals = (
+    select(
+        Asset.id,
+        Asset.translation_of_id,
+        Version.title,
+        Version.language,
+        and_(_is_verified, ~_is_behind).label("trusted"),
+    )
+    .join(Version, Version.asset_id == Asset.id)
+    .where(Version.state == VersionState.PUBLISHED.value)
+)
 
 
 def list_translations(
@@ -469,6 +480,7 @@ _SHOWN = (
 )
 
 
+@visibility.kept
 def _published(actor: Actor, deal: DealContext | None) -> Select[Any]:
     return _current(visibility.visible_to(actor, deal), *_SHOWN, visibility.unlocked_by(actor, deal).label("unlock"))
 
@@ -563,6 +575,7 @@ def verify_due_at(asset_type: str, verified_at: datetime | None, published_at: d
     return base + timedelta(days=VERIFY_EVERY_DAYS[AssetType(asset_type)])
 
 
+@visibility.kept
 def _locked(actor: Actor, deal: DealContext | None) -> Select[int, str, str | None, str, int | None, str, str]:
     return (
         select(

@@ -25,7 +25,8 @@ Asked = ParamSpec("Asked")
 Rule = TypeVar("Rule")
 
 
-def _kept(rule: Callable[Asked, Rule]) -> Callable[Asked, Rule]:
+def kept(rule: Callable[Asked, Rule]) -> Callable[Asked, Rule]:
+    """For what is made of reader and deal alone: making a statement takes longer than running it."""
     return cast("Callable[Asked, Rule]", lru_cache(maxsize=KEPT)(rule))
 
 
@@ -64,25 +65,25 @@ class Unlock(StrEnum):
     PAST_USE = "past_use"
 
 
-@_kept
+@kept
 def visible_to(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
     """Which assets this reader may see; every reading surface goes through it."""
     return and_(exists_for(actor), _is_unlocked(actor, deal))
 
 
-@_kept
+@kept
 def locked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
     """Assets of which a reader may learn title, type and required stage, and nothing else."""
     return and_(exists_for(actor), Asset.shows_teaser, ~_is_unlocked(actor, deal))
 
 
-@_kept
+@kept
 def is_unlocked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
     """Rule 4 alone, of assets that exist for this reader: whether the stage does not stand in the way."""
     return _is_unlocked(actor, deal)
 
 
-@_kept
+@kept
 def exists_for(actor: Actor) -> ColumnElement[bool]:
     """Rules 1 to 3: what fails them is not there for this reader."""
     return and_(_is_live(), _is_cleared_for(actor), _is_audience(actor))
@@ -93,7 +94,7 @@ def is_for(actor: Actor) -> ColumnElement[bool]:
     return and_(_is_cleared_for(actor), _is_audience(actor))
 
 
-@_kept
+@kept
 def unlocked_by(actor: Actor, deal: DealContext | None) -> ColumnElement[str]:
     """Why a visible asset is not locked, as one of Unlock."""
     return case(

@@ -33,7 +33,10 @@ class Tier(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Tier).index(self)
+        return _RANK_OF_TIER[self]
+
+
+_RANK_OF_TIER = {one: place for place, one in enumerate(Tier)}
 
 
 class Permission(StrEnum):

@@ -4,11 +4,12 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BindParameter,
     ColumnElement,
     DateTime,
     Dialect,
@@ -33,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 from kb import clock
 
 PUBLIC_ID_BYTES = 12
-CACHE_KIBIBYTES = 16_384
+CACHE_KIBIBYTES = 32_768
 """Of the database in each connection's memory: what a rule is asked of, which is all assets, should fit."""
 BUSY_MILLISECONDS = 5_000
 
@@ -64,6 +65,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 this_moment = bindparam("this_moment", callable_=lambda: clock.now(), type_=UtcDateTime())  # noqa: PLW0108  # looked up each time: tests move it
 """The present, asked of the clock when a statement runs: for conditions that are kept and used again."""
+
+
+def days_ago(days: int) -> BindParameter[datetime]:
+    """The same of as many days before."""
+    return bindparam(f"{days}_days_ago", callable_=lambda: clock.now() - timedelta(days=days), type_=UtcDateTime())
 
 
 class Base(DeclarativeBase):

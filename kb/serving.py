@@ -1,5 +1,6 @@
 """Serves the application: one process, or several on one inherited socket with the worker beside them."""
 
+import gc
 import os
 import signal
 import socket
@@ -12,12 +13,14 @@ from types import FrameType
 import structlog
 import waitress
 from flask import Flask
+from threadpoolctl import threadpool_limits
 
 from kb.config import LOOPBACK, Settings
 from kb.errors import WrongSettings
 
 THREADS = 8
 STOP_SECONDS = 10
+OBJECTS_A_SWEEP = 20_000
 SOCKET_VARIABLE = "INHERITED_SOCKET_OF_KB"  # not KB_…: those are settings, and an unknown one is refused
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,7 @@ def serve(app: Flask, settings: Settings, listener: socket.socket, on_stop: Call
     """Answer until SIGTERM or SIGINT; requests under way are finished first."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    _share_the_machine()
     server = waitress.create_server(
         app,
         sockets=[listener],
@@ -68,6 +72,18 @@ def serve(app: Flask, settings: Settings, listener: socket.socket, on_stop: Call
         server.task_dispatcher.shutdown(cancel_pending=False, timeout=STOP_SECONDS)
         server.close()
         on_stop()
+
+
+def _share_the_machine() -> None:
+    """Settings of a process that answers many at once, each request on one core.
+
+    What the program itself consists of is never garbage, and a request makes too much for Python's default pace. A
+    product of vectors on all cores waits for those that encode and count words meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_A_SWEEP, 20, 50)
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

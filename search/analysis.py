@@ -160,11 +160,10 @@ _LONGEST_CHANGE: Final = 2
 
 def spans(text: str, wanted: Collection[str]) -> list[Span]:
     """Where the wanted tokens stand in a text as it was written, in order of their starts."""
+    chinese, words = _by_script(frozenset(wanted))
     folded, places = _placed(text)
-    chinese = [token for token in wanted if _CJK_ONLY.fullmatch(token)]
     found = [place for token in chinese for place in _occurrences(folded, token)]
-    if len(chinese) < len(wanted):
-        found += _word_places(folded, text, wanted)
+    found += _word_places(folded, text, words)
     return [Span(token, places[start], places[end - 1] + 1) for start, end, token in sorted(found)]
 
 
@@ -175,11 +174,19 @@ def _occurrences(folded: str, token: str) -> Iterator[tuple[int, int, str]]:
         start = folded.find(token, start + 1)
 
 
-def _word_places(folded: str, written: str, wanted: Collection[str]) -> Iterator[tuple[int, int, str]]:
-    if not any(_head(token) in folded for token in wanted):
+@lru_cache(maxsize=256)
+def _by_script(wanted: frozenset[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Tokens of Chinese characters, and the others each with its beginning."""
+    chinese = tuple(token for token in wanted if _CJK_ONLY.fullmatch(token))
+    return chinese, tuple((token, _head(token)) for token in wanted if not _CJK_ONLY.fullmatch(token))
+
+
+def _word_places(folded: str, written: str, words: Sequence[tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
+    held = [token for token, head in words if head in folded]
+    if not held:
         return
     placed = _placed_words(folded, written)
-    for token in wanted:
+    for token in held:
         for start, end in placed.get(token, ()):
             yield start, end, token
 

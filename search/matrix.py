@@ -183,13 +183,21 @@ class Matrix:
 
     def middle_of(self, asset_id: int, anchor: str = "") -> Float32Array | None:
         """What an asset is about, or one section of it: the mean of its passages, of length one; None where it has none."""
-        groups = self._groups
-        found = np.flatnonzero((groups.assets == asset_id) & groups.live)
-        if not len(found):
+        part = self._slice(asset_id)
+        if part is None:
             return None
-        part = groups.slice_of(int(found[0]))
+        groups = self._groups
         rows = [row for row in range(part.start, part.stop) if not anchor or groups.anchors[row] == anchor]
         return languages.normal(self._room[rows].mean(axis=0)) if rows else None
+
+    def best_of(self, asset_id: int, vector: Float32Array) -> Float32Array | None:
+        """The passage of an asset that is nearest to a vector; None where it has none."""
+        part = self._slice(asset_id)
+        return None if part is None else self._room[part][int((self._room[part] @ vector).argmax())]
+
+    def _slice(self, asset_id: int) -> slice | None:
+        found = np.flatnonzero((self._groups.assets == asset_id) & self._groups.live)
+        return self._groups.slice_of(int(found[0])) if len(found) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from search import passages, vectors
 from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
 from search.engine import IntArray, Visible
-from search.languages import Means
+from search.languages import Means, normal
 from search.matrix import Agreement, Keeper, Near, Spot
 from search.passages import Passage
 from search.vectors import KnownEncoder
@@ -44,6 +44,8 @@ class Space(Protocol):
     def agreement(self, passages: QueryVector, declared: Sequence[str], visible: Visible) -> Agreement: ...
 
     def middle_of(self, asset_id: int, anchor: str = "") -> QueryVector | None: ...
+
+    def best_of(self, asset_id: int, vector: QueryVector) -> QueryVector | None: ...
 
 
 class SpaceKeeper(Protocol):
@@ -89,6 +91,11 @@ class Asked:
 
     matrix: "Space"
     vector: QueryVector
+
+    def led_by(self, asset_id: int, weight: float) -> "Asked":
+        """The same question, led on by the best passage of an asset that answers it."""
+        best = self.matrix.best_of(asset_id, self.vector)
+        return self if best is None else Asked(self.matrix, normal(self.vector + weight * best))
 
     def nearest(self, visible: Visible, limit: int = NEAREST, also: IntArray | None = None) -> Nearby:
         return Nearby(self.matrix.nearest(self.vector, visible, limit, also), self.matrix)

@@ -327,6 +327,9 @@ class WholeSpace:
     def middle_of(self, asset_id: int, anchor: str = "") -> Float32Array | None:
         return self._matrix.middle_of(asset_id, anchor)
 
+    def best_of(self, asset_id: int, vector: Float32Array) -> Float32Array | None:
+        return self._matrix.best_of(asset_id, vector)
+
 
 class PostgresSpace:
     """The passages of a large library, for the length of one request."""
@@ -462,6 +465,15 @@ class PostgresSpace:
 
     def middle_of(self, asset_id: int, anchor: str = "") -> Float32Array | None:
         return self._some(np.array([asset_id], np.int64)).middle_of(asset_id, anchor)
+
+    def best_of(self, asset_id: int, vector: Float32Array) -> Float32Array | None:
+        """As `Matrix.best_of`."""
+        rows = self._session.scalars(select(self._passages.c.vector).where(self._passages.c.asset_id == asset_id)).all()
+        if not rows:
+            return None
+        held = np.stack([row.to_numpy() for row in rows]).astype(np.float32)
+        best: Float32Array = held[int((held @ vector).argmax())]
+        return best
 
     def _some(self, ids: IntArray) -> Matrix:
         held = vectors.load(self._session, self._encoder, ids.tolist())

@@ -236,7 +236,7 @@ def matching(
     found = _everything(session, np.intersect1d(among, engine.all_ids()))
     if asked.words:
         meant = cache(lambda: finder.meaning.ask(session, asked.words))
-        found = candidates.find(engine.lexical, meant, asked.terms, among, query.mode)
+        found = candidates.find(engine.lexical, meant, asked.terms, among, query.mode, lead=0)
         by_words = query.mode is Mode.LEXICAL or meant() is None
         found = found.only(found.base >= (sure_by_words if by_words else sure))
         found, _ = _exactly(session, engine.lexical, asked, found)
