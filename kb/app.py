@@ -96,7 +96,7 @@ from kb.worker import Worker
 from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
-from search import embedding, encoder, feed, gaps, quality, saved
+from search import embedding, encoder, feed, gaps, quality, reranker, saved
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
 from search.postgres_engine import PostgresEngine
@@ -137,6 +137,7 @@ class Service:
         for worker in self.workers():
             worker.stop()
         self.meaning.stop()
+        self.finder.reranker.stop()
 
     def close(self) -> None:
         self.stop()
@@ -164,7 +165,8 @@ def open_service(settings: Settings) -> Service:
         lambda source: encoder.load(source, settings.model_dir),
         None if database.is_sqlite else PostgresKeeper(),
     )
-    finder = Finder(engine, meaning)
+    reranker.check(settings.reranker)
+    finder = Finder(engine, meaning, reranker=reranker.loader(settings.reranker))
     return Service(
         settings,
         database,
@@ -225,6 +227,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
         "encoder": lambda: _encoder_state(service.meaning),
     }
     service.meaning.start()
+    service.finder.reranker.start()
     Bootstrap5(app)
     Babel(app, locale_selector=language.choose)
     language.serve_catalogue(app)

@@ -27,11 +27,12 @@ from kb.errors import KbError, WrongSettings
 from review import commands as review_commands
 from review import hours
 from review import sample as review_sample
-from search import answer, documents, duplicates, encoder, evaluate, quality, service, upkeep, vectors
+from search import answer, documents, duplicates, encoder, evaluate, quality, reranker, service, upkeep, vectors
 from search import commands as search_commands
 from search import sample as search_sample
 from search.encoder import CannotEncode, Encoder
 from search.engine import IndexDamaged, IndexMissing
+from search.loading import OFF
 from search.query import FACETS, Mode, Query
 from search.whoosh_engine import WhooshEngine
 
@@ -269,6 +270,7 @@ def doctor_command(as_json: bool) -> None:
         {
             "index": _index,
             "meaning": _meaning,
+            "second look": _second_look,
             "passwords": _passwords,
             "files": _files,
             "calendar": _calendar,
@@ -447,6 +449,7 @@ def search(
     with installation() as opened, opened.database.reading() as session:
         if asked.mode is not Mode.LEXICAL:
             opened.meaning.wanted.wait(ENCODER_SECONDS)
+            opened.finder.reranker.wait(ENCODER_SECONDS)
         actor = users.actor_of(users.get_by_email(session, email)) if email else access.operator()
         chosen = deals.get_context(session, actor, taxonomy.load(session), deal) if deal else None
         page = service.search(session, opened.finder, actor, chosen, asked, "en" if actor.language == "en" else "zh")
@@ -472,7 +475,8 @@ def search(
     default=Mode.HYBRID.value,
     show_default=True,
     metavar="M",
-    help="hybrid, lexical, semantic, or hybrid:0.8 for another weight of words; `all`: the three one after another.",
+    help="hybrid, lexical, semantic; hybrid:0.8 for another weight of words, hybrid:1:0 for no asset that leads, "
+    "hybrid+again with the cross-encoder of KB_RERANKER; `all`: the three modes one after another.",
 )
 @click.option("--against", metavar="M", help="Compare with this mode: difference of nDCG@10 with its interval.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many queries.")
@@ -489,7 +493,8 @@ def evaluate_command(folder: Path, setting: str, against: str | None, limit: int
         collection = evaluate.read(folder, limit)
         needs_model = any(one.mode is not Mode.LEXICAL for one in [*wanted, *([other] if other else [])])
         model = _model() if needs_model else None
-        with evaluate.bench(collection, model, lambda step: say.print(step, style="dim")) as filled:
+        judge = _judge() if any(one.again for one in [*wanted, *([other] if other else [])]) else None
+        with evaluate.bench(collection, model, lambda step: say.print(step, style="dim"), judge=judge) as filled:
             if other:
                 _tell_comparison(evaluate.compare(filled, wanted[0], other), as_json)
                 return
@@ -510,6 +515,13 @@ def _model() -> Encoder:
     return model
 
 
+def _judge() -> reranker.Reranker:
+    found = reranker.load(config.load().reranker)
+    if found is None:
+        raise CannotEncode("KB_RERANKER names no cross-encoder: leave +again away, or set it")
+    return found
+
+
 def _tell_figures(figures: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None)
     for column in (
@@ -517,6 +529,7 @@ def _tell_figures(figures: Sequence[Mapping[str, Any]]) -> None:
         "pair",
         "queries",
         "ndcg@10",
+        "95 %",
         "mrr@10",
         "recall@1",
         "recall@10",
@@ -529,6 +542,7 @@ def _tell_figures(figures: Sequence[Mapping[str, Any]]) -> None:
         speed = [str(row["ms_per_query"]["p50"]), str(row["ms_per_query"]["p95"])]
         for pair, part in {"all": row, **row["by_pair"]}.items():
             numbers = [f"{part[name]:.3f}" for name in ("ndcg@10", "mrr@10", "recall@1", "recall@10", "recall@100")]
+            numbers.insert(1, "{:.3f}–{:.3f}".format(*part["ndcg@10_interval"]))
             table.add_row(row["mode"], pair, str(part["queries"]), *numbers, *(speed if pair == "all" else []))
     Console().print(table)
 
@@ -646,7 +660,7 @@ def _passwords(settings: Settings, database: Database) -> str:
 
 def _meaning(settings: Settings, database: Database) -> str:
     """How far search by meaning is; where it is off, that is what was wanted."""
-    if settings.encoder == encoder.OFF:
+    if settings.encoder == OFF:
         return "off: search by words only"
     source = encoder.source_of(settings.encoder, settings.model_dir)
     with database.reading() as session:
@@ -655,6 +669,15 @@ def _meaning(settings: Settings, database: Database) -> str:
     if known is None or progress is None:
         return f"{source}; no vectors yet: is a worker running?"
     return f"{source}; {progress.done} of {progress.all} assets have vectors of {known.name}"
+
+
+def _second_look(settings: Settings, _database: Database) -> str:
+    """Loaded as searches load it, since a model that cannot be opened leaves them as they were, without a word."""
+    try:
+        found = reranker.load(settings.reranker)
+    except CannotEncode as error:
+        raise WrongSettings(str(error)) from None
+    return f"{found.name} reads the best {reranker.DEPTH} hits again" if found else "off: no cross-encoder is named"
 
 
 # --- backup ---

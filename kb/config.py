@@ -69,6 +69,10 @@ class Settings:
         "sentence-transformers model for search by meaning: a hub name or a folder; empty: the bundled "
         "multilingual-e5-small; off: words only",
     )
+    reranker: str = _setting(
+        "",
+        "sentence-transformers cross-encoder that reads the best twenty hits again: a hub name or a folder; empty: none",
+    )
     model_dir: str = _setting("", "where the bundled model is unpacked; empty: the user's cache folder")
     smtp_url: str = field(
         default="",

@@ -11,7 +11,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -22,12 +21,12 @@ from numpy.typing import NDArray
 from kb.errors import WrongSettings
 from search import packaged, unpack
 from search.fake_encoder import FakeEncoder
+from search.loading import OFF, ModelLoader
 from search.packaged import PackagedEncoder
 from search.unpack import CannotUnpack
 
 HUB_NAME: Final = "intfloat/multilingual-e5-small"
 """The bundled model by the name under which everybody else knows it."""
-OFF: Final = "off"
 FAKE: Final = "fake"
 """Hashed words instead of a model: for tests, where seconds and gigabytes matter more than meaning."""
 
@@ -36,7 +35,6 @@ MOST_AT_ONCE: Final = 32
 BYTES_AT_ONCE: Final = 4_000
 """Passages go in small lots (about 0.1 s each), so that a search never waits long behind them."""
 REMEMBERED: Final = 512
-RETRY_SECONDS: Final = (15.0, 60.0, 300.0)
 PROBES: Final = ("客户嫌贵", "too expensive")
 
 Vectors = NDArray[np.float32]
@@ -186,7 +184,7 @@ def load(setting: str = "", model_dir: str = "") -> Encoder | None:
     try:
         if packed is not None:
             return _bundled(packed, unpack.cache_folder(model_dir))
-        if setting and _is_folder(setting):
+        if setting and is_folder(setting):
             return _own_folder(Path(setting))
         return _from_hub(setting or HUB_NAME)
     except CannotUnpack as error:
@@ -202,7 +200,7 @@ def load(setting: str = "", model_dir: str = "") -> Encoder | None:
 def source_of(setting: str, model_dir: str) -> str:
     """Where the encoder comes from, in words; raises WrongSettings where that cannot work on this machine."""
     if setting:
-        if _is_folder(setting) and not Path(setting).is_dir():
+        if is_folder(setting) and not Path(setting).is_dir():
             raise WrongSettings(f"KB_ENCODER names {setting}, which is not a folder")
         return setting
     if unpack.packed_file() is None:
@@ -210,7 +208,8 @@ def source_of(setting: str, model_dir: str) -> str:
     return f"bundled multilingual-e5-small, unpacked in {unpack.cache_folder(model_dir)}"
 
 
-def _is_folder(setting: str) -> bool:
+def is_folder(setting: str) -> bool:
+    """Whether a setting means a folder rather than a hub name."""
     return Path(setting).is_absolute() or setting.startswith(".") or Path(setting).is_dir()
 
 
@@ -238,7 +237,6 @@ def _own_folder(folder: Path) -> Encoder:
 
 
 def _from_folder(folder: Path) -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when the libraries are imported
     return _open(str(folder), local_files_only=True)
 
 
@@ -249,17 +247,10 @@ def _from_hub(name: str) -> Encoder:
 
 
 def _open(name: str, *, local_files_only: bool) -> Any:
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    quiet(offline=local_files_only)
     import torch  # noqa: PLC0415  # seconds and hundreds of megabytes: only where a vector is needed
-    from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from transformers.utils import logging as reports  # noqa: PLC0415
 
-    disable_progress_bars()
-    reports.disable_progress_bar()  # type: ignore[no-untyped-call]
-    reports.set_verbosity_error()  # type: ignore[no-untyped-call]
     model = SentenceTransformer(
         name,
         device="cpu",
@@ -272,6 +263,21 @@ def _open(name: str, *, local_files_only: bool) -> Any:
     return model
 
 
+def quiet(*, offline: bool = False) -> None:
+    """Before a model is opened: no bars, no reports, no telemetry, and no network for a folder."""
+    if offline:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when the libraries are imported
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415  # after what they read is set
+    from transformers.utils import logging as reports  # noqa: PLC0415
+
+    disable_progress_bars()
+    reports.disable_progress_bar()  # type: ignore[no-untyped-call]
+    reports.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+
 def _is_bfloat16_fast() -> bool:
     """Whether this processor multiplies bfloat16 itself: elsewhere it is emulated, and slower than float32."""
     try:
@@ -281,76 +287,7 @@ def _is_bfloat16_fast() -> bool:
     return any(flag in flags for flag in ("amx_bf16", "avx512_bf16"))
 
 
-class EncoderLoader:
-    """Loads one encoder in a thread of its own; asking never raises and never waits."""
-
-    def __init__(
-        self,
-        load_encoder: Callable[[], Encoder | None],
-        *,
-        source: str = "",
-        retry_seconds: Sequence[float] = RETRY_SECONDS,
-    ) -> None:
-        self._load = load_encoder
-        self._retry_seconds = retry_seconds
-        self._encoder: Encoder | None = None
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._settled = threading.Event()
-        self._stopping = threading.Event()
-        self.source = source
-        """The setting it loads by."""
-        self.state = OFF if source == OFF else "loading"
-        """`off`, `loading`, `ready`, or `failed: …` with the reason; a failed one is tried again."""
-
-    @property
-    def is_off(self) -> bool:
-        return self.source == OFF
-
-    def get(self) -> Encoder | None:
-        """The encoder, once it is there; begins to load it where nobody has."""
-        if self._encoder is None:
-            self.start()
-        return self._encoder
-
-    def start(self) -> None:
-        """Begin to load; once is enough, more does no harm."""
-        if self.is_off:
-            return
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="kb-encoder", daemon=True)
-                self._thread.start()
-
-    def wait(self, seconds: float) -> Encoder | None:
-        """The encoder, or None when it is off, failed or not there in time: for the command line."""
-        self.start()
-        if not self.is_off:
-            self._settled.wait(seconds)
-        return self._encoder
-
-    def stop(self) -> None:
-        """Try no more."""
-        self._stopping.set()
-
-    def _run(self) -> None:
-        for pause in chain(self._retry_seconds, repeat(self._retry_seconds[-1])) if self._retry_seconds else (0.0,):
-            if self._try() or not self._retry_seconds or self._stopping.wait(pause):
-                return
-
-    def _try(self) -> bool:
-        try:
-            self._encoder = self._load()
-        except Exception as error:  # whatever a library raises, search stays lexical
-            self.state = f"failed: {error}"
-            log.warning("encoder.failed", reason=str(error)[:300])
-            return False
-        else:
-            self.state = "ready"
-            log.info("encoder.ready", name=self._encoder.name if self._encoder else OFF)
-            return True
-        finally:
-            self._settled.set()
+EncoderLoader = ModelLoader[Encoder]
 
 
 def loader(setting: str, model_dir: str) -> EncoderLoader:

@@ -18,17 +18,19 @@ import numpy as np
 
 from content import markdown
 from content.markdown import CannotRender
-from search import analysis, candidates, embedding, languages, passages, ranking
-from search.candidates import COVERAGE
+from search import analysis, candidates, embedding, languages, passages, ranking, reranker, snippets
+from search.candidates import COVERAGE, LEAD
 from search.encoder import Encoder
 from search.engine import Engine, Entry, IntArray
 from search.languages import Means
 from search.matrix import Matrix
 from search.meaning import Asked, first_words
 from search.query import Mode, printable
+from search.reranker import Reranker
 from search.vectors import Held
 from search.whoosh_engine import WhooshEngine
 
+AGAIN: Final = "again"
 CUT: Final = 10
 DEEP: Final = 100
 RESAMPLES: Final = 2_000
@@ -66,18 +68,30 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A mode, and how much words count beside meaning in the hybrid one; written `hybrid` or `hybrid:0.8`."""
+    """A mode; in the hybrid one how much words count beside meaning, how far an asset that the words name leads the
+    question on, and whether a cross-encoder reads the best hits again.
+
+    Written `hybrid`, `hybrid:0.8`, `hybrid:1:0`, `hybrid+again`.
+    """
 
     mode: Mode
     weight: float = COVERAGE
+    lead: float = LEAD
+    again: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Setting":
-        mode, _, weight = text.partition(":")
+        told, plus, again = text.partition("+")
+        mode, *numbers = told.split(":")
         try:
-            return cls(Mode(mode), float(weight) if weight else COVERAGE)
+            if again not in ("", AGAIN) or (plus and not again) or len(numbers) > 2:
+                raise ValueError(text)
+            weight, lead = [float(number) for number in numbers] + [COVERAGE, LEAD][len(numbers) :]
+            return cls(Mode(mode), weight, lead, again=bool(again))
         except ValueError:
-            raise CannotEvaluate(f"{text!r} is no setting: {', '.join(Mode)}, or hybrid:0.8") from None
+            raise CannotEvaluate(
+                f"{text!r} is no setting: {', '.join(Mode)}, hybrid:0.8, hybrid:1:0, or hybrid+{AGAIN}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +175,15 @@ class Bench:
     """A collection indexed for words and, with an encoder, for meaning."""
 
     def __init__(
-        self, collection: Collection, engine: Engine, encoder: Encoder | None, progress: Callable[[str], None]
+        self,
+        collection: Collection,
+        engine: Engine,
+        encoder: Encoder | None,
+        progress: Callable[[str], None],
+        judge: Reranker | None = None,
     ) -> None:
         self.collection = collection
+        self._judge = judge
         self._engine = engine
         self._encoder = encoder
         started = time.perf_counter()
@@ -171,6 +191,7 @@ class Bench:
         self._languages = np.array([document.language for document in collection.documents])
         progress(f"indexing {len(collection.documents)} documents")
         texts = [_sections(document.text) for document in collection.documents]
+        self._texts = texts
         engine.rebuild(
             _entry(number, document, sections)
             for number, (document, sections) in enumerate(zip(collection.documents, texts, strict=True), start=1)
@@ -213,7 +234,13 @@ class Bench:
         """The ids of the documents found, best first, as a search of the product orders them."""
         text = printable(question.text)[:400]
         found = candidates.find(
-            self._engine.lexical, lambda: asked, analysis.query_terms(text), visible, setting.mode, setting.weight
+            self._engine.lexical,
+            lambda: asked,
+            analysis.query_terms(text),
+            visible,
+            setting.mode,
+            setting.weight,
+            setting.lead,
         )
         best = found.asset_ids[:DEEP]
         ranked = ranking.merge(
@@ -226,7 +253,29 @@ class Bench:
                 own_language=self._languages[best - 1] == question.language,
             )
         )
-        return [self.collection.documents[number - 1].id for number in ranked.asset_ids.tolist()]
+        numbers = ranked.asset_ids
+        if setting.again and self._judge is not None:
+            numbers = self._read_again(self._judge, text, ranked, found)
+        return [self.collection.documents[number - 1].id for number in numbers.tolist()]
+
+    def _read_again(self, judge: Reranker, text: str, ranked: ranking.Ranked, found: candidates.Candidates) -> IntArray:
+        """The best in the order that a second look gives them."""
+        head = ranked.asset_ids[: reranker.DEPTH]
+        judged = judge.judge(text, [self._said(int(number), text, found) for number in head])
+        order = np.argsort(-(ranked.scores[: len(head)] + reranker.WEIGHT * judged), kind="stable")
+        return np.concatenate((head[order], ranked.asset_ids[len(head) :]))
+
+    def _said(self, number: int, text: str, found: candidates.Candidates) -> str:
+        spot = found.spots.get(number)
+        sections = self._texts[number - 1]
+        near = next((one for one in sections if spot is not None and one.anchor == spot.anchor), None)
+        if near is not None and spot is not None:
+            said = near.plain[spot.start : spot.end]
+        else:
+            cut = [snippets.Section(one.anchor, one.title, one.plain) for one in sections]
+            best = snippets.best_passage(cut, analysis.query_terms(text))
+            said = best.text if best else ""
+        return f"{self._titles[number]}\n{said}"
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every pair of query and document language that has judgements."""
@@ -246,15 +295,16 @@ def bench(
     encoder: Encoder | None,
     progress: Callable[[str], None] = lambda _: None,
     engine: Engine | None = None,
+    judge: Reranker | None = None,
 ) -> Iterator[Bench]:
     """An index in a folder of its own, removed afterwards; or in an engine that the caller brings."""
     if engine is not None:
-        yield Bench(collection, engine, encoder, progress)
+        yield Bench(collection, engine, encoder, progress, judge)
         return
     with tempfile.TemporaryDirectory(prefix="kb-eval-") as folder:
         own = WhooshEngine(Path(folder) / "index")
         try:
-            yield Bench(collection, own, encoder, progress)
+            yield Bench(collection, own, encoder, progress, judge)
         finally:
             own.close()
 
@@ -322,8 +372,19 @@ def _dcg(gains: Sequence[float]) -> float:
     return sum(gain / math.log2(place + 1) for place, gain in enumerate(gains, start=1))
 
 
-def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: round(sum(row[name] for row in rows) / len(rows), 4) for name in rows[0]}
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Means of all figures, and the interval of nDCG@10: a percentile bootstrap over queries (Efron and Tibshirani, 1993)."""
+    found: dict[str, Any] = {name: round(sum(row[name] for row in rows) / len(rows), 4) for name in rows[0]}
+    low, high = _interval(np.array([row["ndcg@10"] for row in rows]))
+    return {**found, "ndcg@10_interval": [round(low, 4), round(high, 4)]}
+
+
+def _interval(figures_of: np.ndarray[Any, np.dtype[np.float64]], seed: int = 0) -> tuple[float, float]:
+    """Between what the mean of these figures lies, with CONFIDENCE."""
+    random = np.random.default_rng(seed)
+    drawn = random.integers(0, len(figures_of), (RESAMPLES, len(figures_of)))
+    low, high = np.quantile(figures_of[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,15 +413,13 @@ def compared(
 ) -> Comparison:
     """Two settings' figures of the same queries, as parallel arrays."""
     differences = first - second
-    random = np.random.default_rng(seed)
-    drawn = random.integers(0, len(differences), (RESAMPLES, len(differences)))
-    low, high = np.quantile(differences[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = _interval(differences, seed)
     return Comparison(
         float(first.mean()),
         float(second.mean()),
         float(differences.mean()),
-        float(low),
-        float(high),
+        low,
+        high,
         int((differences > 0).sum()),
         int((differences < 0).sum()),
     )

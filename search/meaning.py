@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from threadpoolctl import threadpool_limits
 
 from search import passages, vectors
-from search.encoder import OFF, CannotEncode, Encoder, EncoderLoader
+from search.encoder import CannotEncode, Encoder, EncoderLoader
 from search.engine import IntArray, Visible
 from search.languages import Means, normal
+from search.loading import OFF
 from search.matrix import Agreement, Keeper, Near, Spot
 from search.passages import Passage
 from search.vectors import KnownEncoder

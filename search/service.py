@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from typing import TypeGuard
 
 import numpy as np
 import structlog
@@ -18,14 +19,28 @@ from content.reading import ReadableAsset, Signal, Teaser, TextSection, Translat
 from content.taxonomy import Label, Vocabulary
 from kb.access import Actor, Permission, require
 from kb.errors import NotFound
-from search import candidates, documents, exactness, facets, fallback, ranking, snippets, spelling, understanding
+from search import (
+    candidates,
+    documents,
+    exactness,
+    facets,
+    fallback,
+    ranking,
+    reranker,
+    snippets,
+    spelling,
+    understanding,
+)
 from search.analysis import Term
 from search.candidates import Candidates, Lexical
+from search.encoder import CannotEncode
 from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Visible
+from search.loading import ModelLoader
 from search.matrix import Spot
 from search.meaning import Meaning, Nearby
 from search.query import Mode, Query, Sort
 from search.ranking import BoolArray
+from search.reranker import Reranker
 from search.snippets import Passage
 from search.understanding import EXACT_NONE, Understood
 from search.wordbook import Keeper
@@ -121,6 +136,7 @@ class Finder:
     engine: Engine
     meaning: Meaning
     words: Keeper = field(default_factory=Keeper)
+    reranker: ModelLoader[Reranker] = field(default_factory=lambda: reranker.loader(""))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +191,10 @@ def search(
         pool.found.asset_ids, pool.table, _codes(asked.filters, vocabulary), _facet_of(vocabulary, pool.table)
     )
     ordered, scores = _order(session, query, asked, narrowed, pool.found, language)
+    second = finder.reranker.get() if _is_read_again(query, asked) else None
+    if second is not None:
+        best = reading.list_visible(session, actor, deal, [int(i) for i in ordered[: reranker.DEPTH]], vocabulary)
+        ordered, scores = _read_again(session, second, asked, best, pool.found.spots, (ordered, scores))
     here = slice(query.offset, query.offset + query.limit)
     assets = reading.list_visible(session, actor, deal, [int(i) for i in ordered[here]], vocabulary)
     seen = None if isinstance(reach.visible, Scope) else reach.visible
@@ -379,6 +399,52 @@ def _order(
         )
     )
     return np.concatenate((ranked.asset_ids, narrowed.pool[RANKED:])), np.concatenate((ranked.scores, base[RANKED:]))
+
+
+def _is_read_again(query: Query, asked: Understood) -> bool:
+    """Only the first hits of an answer by words and meaning, in the order of how well they answer."""
+    is_by_best = query.order is Sort.BEST and query.mode is Mode.HYBRID
+    return is_by_best and bool(asked.words) and query.offset < reranker.DEPTH
+
+
+def _read_again(
+    session: Session,
+    second: Reranker,
+    asked: Understood,
+    best: Sequence[ReadableAsset],
+    spots: Mapping[int, Spot],
+    ranked: tuple[IntArray, FloatArray],
+) -> tuple[IntArray, FloatArray]:
+    """The best hits in the order that a second look gives them; as they were where it cannot be had."""
+    ordered, scores = ranked
+    sections = reading.list_sections(session, best)
+    said = {asset.id: _said(asset, sections.get(asset.id, ()), asked.terms, spots.get(asset.id)) for asset in best}
+    place_of = {int(asset_id): place for place, asset_id in enumerate(ordered[: reranker.DEPTH])}
+    ids = [asset_id for asset_id in place_of if asset_id in said]
+    try:
+        judged = second.judge(asked.words, [said[asset_id] for asset_id in ids])
+    except CannotEncode as error:
+        log.warning("reranker.failed", reason=str(error)[:200])
+        return ranked
+    added = np.zeros(len(ordered))
+    added[[place_of[asset_id] for asset_id in ids]] = reranker.WEIGHT * judged
+    newer = scores + added
+    head = np.lexsort((np.arange(len(place_of)), -newer[: len(place_of)]))
+    rows = np.concatenate((head, np.arange(len(place_of), len(ordered))))
+    return ordered[rows], newer[rows]
+
+
+def _said(asset: ReadableAsset, sections: tuple[TextSection, ...], terms: Sequence[Term], spot: Spot | None) -> str:
+    """What a second look reads of an asset: its title, and the passage that would be shown, with what stands around it."""
+    useful = saying.sayable(asset, [section for section in sections if section.plain.strip()])
+    passage = _passage(useful, terms, spot)
+    section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
+    around = "" if section is None else section.plain[spot.start : spot.end] if _is_in(spot, section) else section.plain
+    return "\n".join(part for part in (asset.title, section.title if section else "", around) if part)
+
+
+def _is_in(spot: Spot | None, section: TextSection) -> TypeGuard[Spot]:
+    return spot is not None and spot.anchor == section.anchor
 
 
 _SORTED: Mapping[Sort, Callable[[Session, IntArray], IntArray]] = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search import candidates, meaning
+from search import candidates, languages, meaning
 from search.analysis import query_terms
 from search.candidates import CLOSE, COVERAGE
 from search.engine import IntArray, Matches
@@ -14,22 +14,31 @@ from search.query import Mode
 from search.vectors import Held
 
 TERMS = query_terms("price")
-AXES = np.eye(4, dtype=np.float32)
-ZERO = np.zeros(4, np.float32)
-MEANS = Means(dict.fromkeys(LANGUAGES, ZERO), dict.fromkeys(LANGUAGES, ZERO))
 
 
 def asked(closeness: dict[int, float]) -> Asked:
-    """A query along the first axis, and one passage an asset at this closeness to it."""
-    rows = [close * AXES[0] + np.sqrt(1 - close**2) * AXES[1] for close in closeness.values()]
+    """A query along the first axis, and one passage an asset at this closeness to it, each else in a direction of its own."""
+    size = len(closeness) + 1
+    rows = {
+        asset: (close, *(np.sqrt(1 - close**2) * np.eye(size)[place])[:size])
+        for place, (asset, close) in enumerate(closeness.items())
+    }
+    return near(rows)
+
+
+def near(rows: dict[int, tuple[float, ...]]) -> Asked:
+    """A query along the first axis, and one passage an asset in its own direction."""
+    dimension = len(next(iter(rows.values()), (0,) * 4))
+    zero = np.zeros(dimension, np.float32)
+    means = Means(dict.fromkeys(LANGUAGES, zero), dict.fromkeys(LANGUAGES, zero))
     held = Held(
-        np.array(list(closeness), np.int64),
-        [f"a{asset}" for asset in closeness],
-        np.zeros((len(closeness), 2), np.int64),
-        ["en"] * len(closeness),
-        np.array(rows, np.float32).reshape(-1, 4),
+        np.array(list(rows), np.int64),
+        [f"a{asset}" for asset in rows],
+        np.zeros((len(rows), 2), np.int64),
+        ["en"] * len(rows),
+        languages.normal(np.array(list(rows.values()), np.float32).reshape(-1, dimension)),
     )
-    return Asked(Matrix(held, MEANS, 0), AXES[0])
+    return Asked(Matrix(held, means, 0), np.eye(1, dimension, dtype=np.float32)[0])
 
 
 def words(found: dict[int, tuple[float, float]]):  # type: ignore[no-untyped-def]
@@ -95,6 +104,36 @@ def test_hidden_assets_change_neither_order_nor_scores() -> None:
     other = candidates.find(*without, TERMS, visible, Mode.HYBRID)
     assert one.asset_ids.tolist() == other.asset_ids.tolist()
     assert one.base.tolist() == other.base.tolist()
+
+
+def test_what_the_words_name_leads_the_question_on() -> None:
+    """Asset 3 means what 1 says and not what was asked: it is found because 1 holds all the words."""
+    held = words({1: (0.9, 1.0), 2: (0.2, 0.3)})
+    rows = [(1.0, 0.0, 0.0, 0.0), (0.2, 0.9, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)]
+    question = near(dict(zip((4, 1, 3), rows, strict=True)))
+    plain = candidates.find(held, lambda: question, TERMS, np.arange(1, 10), Mode.HYBRID, lead=0)
+    led = candidates.find(held, lambda: question, TERMS, np.arange(1, 10), Mode.HYBRID)
+    assert 3 not in plain.asset_ids
+    assert 3 in led.asset_ids
+    assert led.asset_ids[0] == plain.asset_ids[0] == 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {1: (0.9, 1.0), 2: (0.9, 1.0)},  # common words: many hold them
+        {1: (0.3, 0.25)},  # a small part of the query
+        {},
+    ],
+)
+def test_words_that_name_nothing_lead_nowhere(held: dict[int, tuple[float, float]]) -> None:
+    question = near({1: (0.2, 0.9, 0.0, 0.0), 2: (0.1, 0.1, 0.9, 0.0), 3: (0.0, 1.0, 0.0, 0.0)})
+    found = [
+        candidates.find(words(held), lambda: question, TERMS, np.arange(1, 10), Mode.HYBRID, lead=lead)
+        for lead in (0.0, candidates.LEAD)
+    ]
+    assert found[0].asset_ids.tolist() == found[1].asset_ids.tolist()
+    assert found[0].base.tolist() == found[1].base.tolist()
 
 
 def test_a_long_query_is_asked_by_its_first_words() -> None:
