@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 from kb import clock
 
 PUBLIC_ID_BYTES = 12
-CACHE_KIBIBYTES = 32_768
+CACHE_KIBIBYTES = 16_384
 """Of the database in each connection's memory: what a rule is asked of, which is all assets, should fit."""
 BUSY_MILLISECONDS = 5_000
 
@@ -136,8 +136,15 @@ def _make_engine(url: str) -> Engine:
     engine = create_engine(
         url, json_serializer=_to_json, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=5
     )
+    event.listen(engine, "connect", _without_jit)
     event.listen(engine, "begin", _begin_on_postgresql)
     return engine
+
+
+def _without_jit(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Compiling the rule of who sees what takes longer than asking it, and is begun as soon as a library is large."""
+    connection.execute("SET jit = off")
+    connection.commit()
 
 
 def _to_json(value: object) -> str:

@@ -4,9 +4,9 @@ An engine is a hint, never the truth: it may be thrown away and rebuilt at any t
 finds is limited to the asset ids the database says the reader may see.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,15 +39,27 @@ class Fields(StrEnum):
     TITLE_TAGS = "title_tags"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """Which assets an answer may come from, as a condition on `Asset` that the database tests.
 
-    `found` keeps what it let through for as long as this value lives, which is one request.
+    It remembers what it was asked for as long as it lives, which is one request: words, meaning and samples ask after
+    the same assets again and again.
     """
 
-    rule: ColumnElement[bool]
-    found: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
+    def __init__(self, rule: ColumnElement[bool]) -> None:
+        self.rule = rule
+        self._known = np.zeros(0, np.int64)
+        self._visible = np.zeros(0, np.bool_)
+
+    def seen(self, ids: IntArray, ask: Callable[[IntArray], IntArray]) -> NDArray[np.bool_]:
+        """Which of the ids are visible; `ask` finds the visible among those that nobody asked for yet."""
+        new = np.setdiff1d(ids, self._known)
+        if len(new):
+            known = np.concatenate((self._known, new))
+            visible = np.concatenate((self._visible, np.isin(new, ask(new))))
+            order = np.argsort(known)
+            self._known, self._visible = known[order], visible[order]
+        return self._visible[np.searchsorted(self._known, ids)]
 
 
 Visible = IntArray | Scope

@@ -83,8 +83,10 @@ LOCK: Final = 0x6B62_1D8
 """The number of the writers' lock."""
 SAMPLE: Final = 4_000
 """Entries that a process keeps: about 3 kB each."""
-MOST_FETCHED: Final = 1_500
+MOST_FETCHED: Final = 1_000
 """Candidates that one search fetches from a larger library."""
+MOST_TEASED: Final = 300
+"""The same of what is looked for in titles and tags alone: a strip of a few."""
 MOSTLY: Final = 0.5
 """Who sees less of the library than this has the candidates narrowed by the rule before they are counted out."""
 HEAVY: Final = 4
@@ -361,22 +363,12 @@ class PostgresEngine:
             if not isinstance(visible, Scope) and len(visible) <= self._most_named and not sample.is_whole:
                 docs = self._named(connection, sample.build, visible)
                 return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields)
-            seen = self._seen_of_sample(connection, sample, visible)
+            seen = _seen(connection, sample.docs.asset_ids, visible)
             if sample.is_whole:
                 return _scored(
                     sample.docs, seen, terms, hashes, sample.means, fields, held=sample.lexicon.holding(hashes)
                 )
             return self._of_large(connection, sample, seen, terms, hashes, visible, fields)
-
-    @staticmethod
-    def _seen_of_sample(connection: Connection, sample: Sample, visible: Visible) -> BoolArray:
-        """Which of the sample the reader may see; asked once a request."""
-        if not isinstance(visible, Scope):
-            return _seen(connection, sample.docs.asset_ids, visible)
-        key = ("entries", sample.build, sample.newest)
-        if key not in visible.found:
-            visible.found[key] = _seen(connection, sample.docs.asset_ids, visible)
-        return visible.found[key]
 
     def _of_large(
         self,
@@ -390,24 +382,25 @@ class PostgresEngine:
     ) -> Matches:
         """Fetch what holds the weighty words and score it, by how rare they are in the sample."""
         scale = BUCKETS / sample.limit
+        most = self._most if fields is Fields.ALL else min(self._most, MOST_TEASED)
         held = sample.lexicon.holding(hashes)
         held_in = [_within(owners, tokens, fields) for owners, tokens in held]
         counts = [float(seen[owners].sum()) * scale for owners in held_in]
         weighed = bm25.weights(terms, counts, float(seen.sum()) * scale)
         any_of, all_of = _wanted(
-            weighed, hashes, counts, [set(owners[seen[owners]].tolist()) for owners in held_in], scale, self._most
+            weighed, hashes, counts, [set(owners[seen[owners]].tolist()) for owners in held_in], scale, most
         )
         column = "head" if fields is Fields.TITLE_TAGS else "words"
         within = visible if float(seen.mean() if len(seen) else 0.0) < MOSTLY else None
-        fetch = partial(self._candidates, connection, _entries(sample.build), within)
+        fetch = partial(self._candidates, connection, _entries(sample.build), within, 3 * most)
         found = fetch(column, any_of, all_of)
         if not any_of and not all_of:
             heaviest = max(weighed, key=lambda one: one[1])[0]
             found = fetch("head", [hashes[heaviest]], [])
-            if len(found) < self._most and column == "words":
+            if len(found) < most and column == "words":
                 found = np.union1d(found, fetch(column, [hashes[heaviest]], []))
         allowed = found if within is not None else found[_seen(connection, found, visible)]
-        docs = self._named(connection, sample.build, allowed[-2 * self._most :])  # of too many, the newest
+        docs = self._named(connection, sample.build, allowed[-2 * most :])  # of too many, the newest
         return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields, weighed)
 
     def _candidates(
@@ -415,6 +408,7 @@ class PostgresEngine:
         connection: Connection,
         table: Table,
         within: Visible | None,
+        limit: int,
         column: str,
         any_of: abc.Sequence[int],
         all_of: abc.Sequence[abc.Sequence[int]],
@@ -431,7 +425,7 @@ class PostgresEngine:
             statement = statement.where(table.c.asset_id.in_(select(Asset.id).where(within.rule)))
         elif within is not None:
             statement = statement.where(among(table.c.asset_id, within))
-        found = connection.scalars(statement.limit(4 * self._most))
+        found = connection.scalars(statement.limit(limit))
         return np.sort(np.array(found.all(), np.int64))
 
     def _named(self, connection: Connection, build: str, asset_ids: IntArray) -> Docs:
@@ -696,10 +690,8 @@ def _seen(connection: Connection, asset_ids: IntArray, visible: Visible) -> Bool
     """Which of these ids the reader may see; the database is asked where a rule says so."""
     if not isinstance(visible, Scope):
         return np.isin(asset_ids, np.asarray(visible, np.int64))
-    if not len(asset_ids):
-        return np.zeros(0, np.bool_)
-    found = connection.scalars(visible_among(visible.rule, asset_ids))
-    return np.isin(asset_ids, np.array(found.all(), np.int64))
+    rule = visible.rule
+    return visible.seen(asset_ids, lambda new: np.array(connection.scalars(visible_among(rule, new)).all(), np.int64))
 
 
 def visible_among(rule: ColumnElement[bool], asset_ids: IntArray) -> Select[int]:

@@ -35,7 +35,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateSchema
@@ -67,7 +66,7 @@ FURTHER: Final = 4
 MOST_LOOKED_AT: Final = 12_800
 MOST_SCANNED: Final = 1_000
 """The widest beam that HNSW takes."""
-MOST_ALSO: Final = 1_000
+MOST_ALSO: Final = 400
 """As many of what the words found are measured, the best first."""
 
 log = structlog.get_logger(__name__)
@@ -331,6 +330,16 @@ class WholeSpace:
         return self._matrix.best_of(asset_id, vector)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """Parallel arrays; `spots` are the best passages."""
+
+    asset_ids: IntArray
+    closeness: FloatArray
+    languages: IntArray
+    spots: list[Spot]
+
+
 class PostgresSpace:
     """The passages of a large library, for the length of one request."""
 
@@ -341,17 +350,13 @@ class PostgresSpace:
         self._sample = sample
         self._passages = _passages(encoder.id, encoder.dimension)
         self._wholes = _wholes(encoder.id)
-        self._places: list[tuple[int, int]] = []
-        self._spots: dict[tuple[int, int], Spot] = {}
+        self._spots: list[Spot] = []
 
     def __len__(self) -> int:
         return self._session.scalar(select(_state.c.assets).where(_state.c.encoder_id == self._encoder.id)) or 0
 
     def spot(self, row: int) -> Spot:
-        place = self._places[row]
-        if place not in self._spots:
-            self._look_up([place])
-        return self._spots[place]
+        return self._spots[row]
 
     def nearest(self, vector: Float32Array, visible: Visible, limit: int, also: IntArray | None = None) -> Near:
         """As `Matrix.nearest`; the nearest are found by pgvector, language by language."""
@@ -361,40 +366,27 @@ class PostgresSpace:
             wanted = np.union1d(wanted, also[:MOST_ALSO])
         if not len(wanted):
             return Near.none()
-        ids, closeness, of_language, positions = self._measured(vector, wanted)
-        closeness = fairness.applied(closeness, of_language)
+        found = self._measured(vector, wanted)
+        ids = found.asset_ids
+        closeness = fairness.applied(found.closeness, found.languages)
         order = np.lexsort((ids, -closeness))
         kept = np.arange(len(order)) < limit
         if also is not None and len(also):
             kept |= np.isin(ids[order], also)
         chosen = order[kept]
-        places = list(zip(ids[chosen].tolist(), positions[chosen].tolist(), strict=True))
-        first = len(self._places)
-        self._places += places
-        self._look_up(places[:limit])
-        return Near(ids[chosen], closeness[chosen], np.arange(first, first + len(places)))
-
-    def _look_up(self, places: Sequence[tuple[int, int]]) -> None:
-        """Where these passages lie: of the nearest ones all at once, since a page shows some of them."""
-        table = self._passages
-        statement = select(table.c.asset_id, table.c.position, table.c.anchor, table.c.begins, table.c.ends)
-        wanted = np.array(sorted({asset_id for asset_id, _ in places}), np.int64)
-        for row in self._session.execute(statement.where(among(table.c.asset_id, wanted))):
-            self._spots[row.asset_id, row.position] = Spot(row.anchor, row.begins, row.ends)
+        first = len(self._spots)
+        self._spots += [found.spots[row] for row in chosen]
+        return Near(ids[chosen], closeness[chosen], np.arange(first, first + len(chosen)))
 
     def _fairness(self, vector: Float32Array, visible: Visible) -> Fairness:
-        ids = np.sort(self._sample.asset_ids())
-        if not isinstance(visible, Scope):
-            return self._sample.fairness(vector, self._visible(ids, visible))
-        key = ("passages", self._encoder.id, self._sample.stamp)
-        if key not in visible.found:
-            visible.found[key] = np.isin(ids, self._visible(ids, visible))
-        return self._sample.fairness(vector, ids[visible.found[key]])
+        return self._sample.fairness(vector, self._visible(np.sort(self._sample.asset_ids()), visible))
 
     def _visible(self, ids: IntArray, visible: Visible) -> IntArray:
         if not isinstance(visible, Scope):
             return np.intersect1d(ids, np.asarray(visible, np.int64))
-        return np.sort(np.array(self._session.scalars(visible_among(visible.rule, ids)).all(), np.int64))
+        rule = visible.rule
+        seen = visible.seen(ids, lambda new: np.array(self._session.scalars(visible_among(rule, new)).all(), np.int64))
+        return np.sort(ids[seen])
 
     def _near(self, vector: Float32Array, visible: Visible, limit: int) -> IntArray:
         """The visible among the nearest of each language; more are looked at until there are enough."""
@@ -423,35 +415,39 @@ class PostgresSpace:
         )
         return np.array(self._session.scalars(statement).all(), np.int64)
 
-    def _measured(self, vector: Float32Array, wanted: IntArray) -> tuple[IntArray, FloatArray, IntArray, IntArray]:
-        """These assets, their closeness before languages are brought to one measure, languages, and best passages."""
+    def _measured(self, vector: Float32Array, wanted: IntArray) -> "_Measured":
+        """These assets' closeness before languages are brought to one measure, and their best passages."""
         table, wholes = self._passages, self._wholes
         inner = -table.c.vector.max_inner_product(vector)
+        place = (table.c.anchor, table.c.begins, table.c.ends)
         each = (
-            select(table.c.asset_id, table.c.position, inner.label("inner"))
+            select(table.c.asset_id, table.c.position, *place, inner.label("inner"))
             .where(among(table.c.asset_id, wanted))
-            .offset(0)  # keeps PostgreSQL from making every product four times over
+            .offset(0)  # keeps PostgreSQL from making every product several times over
             .subquery()
         )
-        best = aggregate_order_by(each.c.position, each.c.inner.desc(), each.c.position)
-        statement = (
-            select(
-                each.c.asset_id,
-                func.max(each.c.inner),
-                func.sum(each.c.inner) * func.max(wholes.c.share),
-                func.max(wholes.c.language),
-                func.array_agg(best, type_=ARRAY(Integer))[1],
-            )
-            .join(wholes, wholes.c.asset_id == each.c.asset_id)
-            .group_by(each.c.asset_id)
+        best = (
+            select(each, func.sum(each.c.inner).over(partition_by=each.c.asset_id).label("total"))
+            .ext(postgresql.distinct_on(each.c.asset_id))
+            .order_by(each.c.asset_id, each.c.inner.desc(), each.c.position)
+            .subquery()
         )
-        found = [tuple(row) for row in self._session.execute(statement)]
-        ids, best_inner, whole, of_language, position = zip(*found, strict=True) if found else ((),) * 5
-        return (
+        statement = select(
+            best.c.asset_id,
+            best.c.inner,
+            best.c.total * wholes.c.share,
+            wholes.c.language,
+            best.c.anchor,
+            best.c.begins,
+            best.c.ends,
+        ).join(wholes, wholes.c.asset_id == best.c.asset_id)
+        rows = self._session.connection().execute(statement).all()
+        ids, best_inner, whole, of_language, *spots = zip(*rows, strict=True) if rows else ((),) * 7
+        return _Measured(
             np.array(ids, np.int64),
             Matrix.closeness_of(np.array(best_inner, np.float64), np.array(whole, np.float64)),
             np.array(of_language, np.int64),
-            np.array(position, np.int64),
+            [Spot(*spot) for spot in zip(*spots, strict=True)],
         )
 
     def agreement(self, passages: Float32Array, declared: Sequence[str], visible: Visible) -> Agreement:
@@ -471,7 +467,7 @@ class PostgresSpace:
         rows = self._session.scalars(select(self._passages.c.vector).where(self._passages.c.asset_id == asset_id)).all()
         if not rows:
             return None
-        held = np.stack([row.to_numpy() for row in rows]).astype(np.float32)
+        held = np.array(rows, np.float32)
         best: Float32Array = held[int((held @ vector).argmax())]
         return best
 

@@ -8,10 +8,10 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import rjieba
 import structlog
@@ -31,8 +31,9 @@ from search.log import KEPT_FOR_SUGGESTIONS, Search
 AT_ONCE: Final = 500
 """So many texts are read while somebody waits; a larger library is read behind the first question."""
 MOST_TEXTS: Final = 20_000
+LOT: Final = 25
 LEAST_SECONDS: Final = 30.0
-COST: Final = 20.0
+COST: Final = 7.0
 """A book is made anew when the library has changed, at most every so many seconds and times what it took."""
 SHORTEST: Final = 3
 LONGEST: Final = 24
@@ -40,6 +41,7 @@ MOST_SEARCHES: Final = 5_000
 PEOPLE: Final = 2
 """A search is suggested to others once so many people made it and used what they found."""
 
+Item = TypeVar("Item")
 _LATIN: Final = re.compile(r"[a-z][a-z0-9+#]*(?:[-.][a-z0-9]+)*")
 _CHINESE: Final = re.compile("[\u3400-\u9fff]+")
 _SYLLABLES: Final = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ang", "an"), ("eng", "en"), ("ing", "in"))
@@ -126,15 +128,32 @@ def words_of(text: str) -> Iterable[str]:
         yield from (word for word in rjieba.cut(match[0]) if len(word) > 1)
 
 
+def gently(items: Iterable[Item]) -> Iterator[Item]:
+    """The same, with pauses twice as long as the work between them: somebody is waiting for this processor."""
+    started = time.monotonic()
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number % LOT == 0:
+            time.sleep(2 * (time.monotonic() - started))
+            started = time.monotonic()
+
+
 def made(
-    texts: Iterable[str], titles: Iterable[tuple[int, str]], names: Iterable[str], searches: Sequence[str], newest: int
+    texts: Iterable[str],
+    titles: Iterable[tuple[int, str]],
+    names: Iterable[str],
+    searches: Sequence[str],
+    newest: int,
+    *,
+    is_patient: bool = False,
 ) -> Wordbook:
     """A book out of texts, titles by asset, names that count as words whatever a dictionary says, and searches."""
+    pace: Callable[[Iterable[Any]], Iterable[Any]] = gently if is_patient else iter
     counts: Counter[str] = Counter()
-    for text in texts:
+    for text in pace(texts):
         counts.update(words_of(analysis.fold(text)))
     known = list(titles)  # only now: texts and titles may come from one reading
-    for _, title in known:
+    for _, title in pace(known):
         folded = analysis.fold(title)
         counts.update(words_of(folded))
         counts.update(run for run in _CHINESE.findall(folded) if 1 < len(run) <= 6)
@@ -145,16 +164,17 @@ def made(
     latin: dict[int, dict[str, int]] = {}
     chinese: dict[int, dict[str, int]] = {}
     by_sound: dict[str, list[str]] = {}
-    for word, count in counts.most_common():
+    for word, count in pace(counts.most_common()):
         if _CHINESE.fullmatch(word):
             chinese.setdefault(len(word), {})[word] = count
             by_sound.setdefault(blurred(word), []).append(word)
         else:
             latin.setdefault(len(word), {})[word] = count
-    return Wordbook(latin, chinese, by_sound, [Titled.of(*one) for one in known], searches, newest)
+    titled = [Titled.of(*one) for one in pace(known)]
+    return Wordbook(latin, chinese, by_sound, titled, searches, newest)
 
 
-def read(session: Session, vocabulary: Vocabulary) -> Wordbook:
+def read(session: Session, vocabulary: Vocabulary, *, is_patient: bool = False) -> Wordbook:
     """A book of all that is published now, of a very large library its newest texts."""
     published = (
         select(Version.id, Version.asset_id, Version.title, func.coalesce(Rendered.plain, Version.text).label("text"))
@@ -174,7 +194,7 @@ def read(session: Session, vocabulary: Vocabulary) -> Wordbook:
                 yield row.text
 
     labels = (name for label in vocabulary.by_id.values() for name in (label.en, label.zh, *label.synonyms))
-    book = made(texts(), titles, labels, _searches(session), 0)
+    book = made(texts(), titles, labels, _searches(session), 0, is_patient=is_patient)
     return replace(book, newest=newest)
 
 
@@ -233,7 +253,7 @@ class Keeper:
         try:
             started = time.monotonic()
             with current().reading() as session:
-                book = read(session, vocabulary)
+                book = read(session, vocabulary, is_patient=True)
             took = time.monotonic() - started
             self._put(wanted, book)
             self._next_at = time.monotonic() + max(LEAST_SECONDS, COST * took)

@@ -107,6 +107,20 @@ def test_a_rule_and_ids_say_the_same_and_what_words_found_is_measured(large: tup
             assert space.nearest(asked(3), Scope(Asset.id < 0), 5).asset_ids.tolist() == []
 
 
+def test_a_scope_asks_after_each_asset_once() -> None:
+    asked_for: list[list[int]] = []
+
+    def even(ids: IntArray) -> IntArray:
+        asked_for.append(ids.tolist())
+        return ids[ids % 2 == 0]
+
+    scope = Scope(Asset.id > 0)
+    assert scope.seen(np.array([4, 1, 2]), even).tolist() == [True, False, True]
+    assert scope.seen(np.array([9, 2, 6, 2]), even).tolist() == [False, True, True, True]
+    assert scope.seen(np.array([], np.int64), even).tolist() == []
+    assert asked_for == [[1, 2, 4], [6, 9]]
+
+
 def test_changes_are_followed_and_gone_encoders_forgotten(large: tuple[Service, list[int]]) -> None:
     service, ids = large
     known = embed(service.database, ids, dict.fromkeys(ids, 2))
@@ -129,6 +143,10 @@ def test_changes_are_followed_and_gone_encoders_forgotten(large: tuple[Service, 
         assert middle is not None
         assert middle @ vector_of(ids[1], 2) > 0.999
         assert space.middle_of(ids[0]) is None
+        best = space.best_of(ids[1], vector_of(ids[1], 2))
+        assert best is not None
+        assert best @ vector_of(ids[1], 2) > 0.999
+        assert space.best_of(ids[0], vector_of(ids[0], 0)) is None
 
 
 def test_another_process_at_it_is_left_alone_and_a_small_library_stays_in_memory(

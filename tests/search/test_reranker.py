@@ -178,7 +178,7 @@ def test_settings_of_a_measurement_are_read_as_they_are_written() -> None:
 
 def test_a_measurement_with_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "documents.jsonl").write_text(
-        '{"id": "a", "title": "Bird", "text": "sparrow sparrow sparrow"}\n'
+        '{"id": "a", "title": "Bird", "text": "sparrow sparrow"}\n'
         '{"id": "b", "title": "Cold", "text": "sparrow in winter"}\n',
         encoding="utf-8",
     )
