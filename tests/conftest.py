@@ -8,9 +8,11 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -105,7 +107,15 @@ class PostgreSql:
     """A running server: every test gets a database of its own from a migrated template."""
 
     uri: str
+    server: Any
     made: list[str] = field(default_factory=list)
+
+    def control(self, *arguments: str) -> None:
+        """`pg_ctl` with these arguments, waited for."""
+        command = [str(self.server.bin_path / "pg_ctl"), "-w", "-D", str(self.server.pgdata), *arguments]
+        subprocess.run(
+            command, check=True, user=self.server.system_user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def new_database(self) -> str:
         name = f"test_{uuid4().hex[:12]}"
@@ -135,7 +145,14 @@ class PostgreSql:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSql]:
-    """PostgreSQL as the test requirements bring it; its folder is its own, since it opens the parents for others."""
+    """PostgreSQL as the test requirements bring it."""
+    with running_postgresql() as running:
+        yield running
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgreSql]:
+    """A server with a migrated template; its folder is its own, since it opens the parents for others."""
     if os.environ.get("TESTS_WITHOUT_POSTGRESQL"):
         pytest.skip("TESTS_WITHOUT_POSTGRESQL is set")
     pgserver = pytest.importorskip(
@@ -145,7 +162,7 @@ def postgresql_server() -> Iterator[PostgreSql]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pgserver.get_server(folder, cleanup_mode="stop")
-    running = PostgreSql(server.get_uri())
+    running = PostgreSql(server.get_uri(), server)
     with connect(running.uri, autocommit=True) as connection:
         connection.execute("CREATE DATABASE kb_template")
     settings = Settings(data_dir=folder / "kb", database_url=running.url("kb_template"), secret_key=SECRET)
