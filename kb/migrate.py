@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -9,11 +10,13 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import Connection
 
+from kb import promises
 from kb.config import Settings
 from kb.db import Database
 from kb.errors import WrongSettings
 
 FOLDER = Path(__file__).parent / "migrations"
+log = structlog.get_logger(__name__)
 
 
 def _config(database: Database) -> Config:
@@ -59,11 +62,16 @@ def revision_on(connection: Connection) -> str | None:
 
 
 def require_current(database: Database) -> None:
-    """Refuse to run on a schema this release does not know."""
-    present = revision(database)
+    """Refuse to run on a schema this release does not know, unless whoever made it promised that this one may go on."""
+    with database.engine.connect() as connection:
+        present, promised = revision_on(connection), promises.of(connection)
     if present is None:
         raise WrongSettings("The database is empty: run `kb init` first, or `kb demo` to look around.")
-    if present != head():
-        raise WrongSettings(
-            f"The database is at schema {present}, this release needs {head()}: run `kb migrate` with the newest release."
-        )
+    if present == head():
+        return
+    if not knows(present) and promised is not None and knows(promised):
+        log.warning("schema.newer", schema=present, release=head())
+        return
+    raise WrongSettings(
+        f"The database is at schema {present}, this release needs {head()}: run `kb migrate` with the newest release."
+    )

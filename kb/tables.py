@@ -8,13 +8,14 @@ from sqlalchemy import Connection, inspect, text
 
 from kb.archive import Numbering
 
-VERSION_TABLE = "alembic_version"
+OF_THE_SCHEMA = frozenset({"alembic_version", "schema_promise"})
+"""What whoever migrates writes: no backup takes it along."""
 
 
 def names(connection: Connection) -> list[str]:
     """Our tables, each after those it refers to."""
     ordered = inspect(connection).get_sorted_table_and_fkc_names()
-    return [name for name, _ in ordered if name is not None and name != VERSION_TABLE]
+    return [name for name, _ in ordered if name is not None and name not in OF_THE_SCHEMA]
 
 
 def columns(connection: Connection, table: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Alembic's entry: knows every model, runs on the engine or the connection it is given."""
 
 from alembic import context
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 import content.deals
@@ -10,6 +11,7 @@ import kb.audit
 import kb.login
 import kb.notices
 import kb.outbox
+import kb.promises
 import kb.sessions
 import kb.tokens
 import kb.users
@@ -29,6 +31,7 @@ MODELS = (
     kb.login,
     kb.notices,
     kb.outbox,
+    kb.promises,
     kb.sessions,
     kb.tokens,
     kb.users,
@@ -60,6 +63,9 @@ def migrate(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(748201)")
         context.run_migrations()
+        revision = context.get_context().get_current_revision()
+        if revision is not None:
+            kb.promises.keep(connection, ScriptDirectory.from_config(context.config), revision)
 
 
 run()

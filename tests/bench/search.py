@@ -84,7 +84,10 @@ def measure(count: int, engine: str, clients: Sequence[int], workers: int) -> li
             if (search := made(count)) is not None
         ]
         with served(data, url, workers) as port:
-            return [*found, *over_http(count, engine, port, token, deal.external_id, clients)]
+            found += over_http(count, engine, port, token, deal.external_id, clients)
+            told = ", ".join(f"{name} {megabytes}" for name, megabytes in memory_of(os.getpid()))
+            print(f"{engine}: {count} assets, resident MB by process: {told}", file=sys.stderr)
+            return found
 
 
 @contextmanager
@@ -152,6 +155,18 @@ def served(data: Path, database_url: str = "", workers: int = 1) -> Iterator[int
     finally:
         process.terminate()
         process.wait(30)
+
+
+def memory_of(parent: int) -> list[tuple[str, int]]:
+    """Megabytes that each descendant process of the service itself holds, as the kernel counts them."""
+    found = []
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+        if "kb.cli" in command:
+            resident = next(line for line in Path(f"/proc/{child}/status").read_text().splitlines() if "VmRSS" in line)
+            found.append((command[command.index("kb.cli") + 1], int(resident.split()[1]) // 1024))
+        found += memory_of(int(child))
+    return found
 
 
 def wait_until_ready(port: int) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, text
 
-from kb import migrate
+from kb import migrate, promises
 from kb.app import Service
 from kb.config import Settings
 from kb.db import Base, Database
 from kb.errors import WrongSettings
+from tests.factories import Make
 
 FOLDER = migrate.FOLDER
 SCRIPTS = sorted((FOLDER / "versions").glob("[0-9]*.py"))
@@ -70,11 +72,62 @@ def test_migrating_again_changes_nothing(any_database: Service) -> None:
     migrate.require_current(any_database.database)
 
 
-def test_a_database_of_an_unknown_release_is_not_touched(any_database: Service) -> None:
+@pytest.mark.parametrize("promise", ["UPDATE schema_promise SET oldest = '9999'", "DELETE FROM schema_promise"])
+def test_a_database_of_an_unknown_release_is_not_touched(any_database: Service, promise: str) -> None:
     with any_database.database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text(promise))
     with pytest.raises(WrongSettings, match=r"9999.*kb migrate"):
         migrate.require_current(any_database.database)
+
+
+@pytest.mark.parametrize("path", [path for path in SCRIPTS if path.stem >= "0023"], ids=lambda path: path.stem)
+def test_every_migration_says_whether_the_former_release_goes_on(path: Path) -> None:
+    assert re.search(r"^keeps_former = (True|False)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_a_promise_reaches_back_over_migrations_that_only_add(tmp_path: Path) -> None:
+    scripts = ScriptDirectory(str(newer(tmp_path, "9001", keeps_former=True)))
+    assert promises.oldest_served(scripts, "9001") == "0022"
+    assert promises.oldest_served(ScriptDirectory(str(FOLDER)), "0022") == "0022"
+    newer(tmp_path, "9002", after="9001", keeps_former=False)
+    newer(tmp_path, "9003", after="9002", keeps_former=True)
+    assert promises.oldest_served(ScriptDirectory(str(tmp_path / "migrations")), "9003") == "9002"
+
+
+@pytest.mark.parametrize("keeps_former", [True, False])
+def test_a_former_release_goes_on_with_a_newer_schema_where_it_is_promised(
+    any_database: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps_former: bool
+) -> None:
+    with monkeypatch.context() as release:
+        release.setattr(migrate, "FOLDER", newer(tmp_path, "9001", keeps_former=keeps_former))
+        migrate.upgrade(any_database.settings, any_database.database)
+        migrate.require_current(any_database.database)
+    assert migrate.revision(any_database.database) == "9001"
+    if keeps_former:
+        migrate.require_current(any_database.database)
+        assert Make(any_database).asset("Written by the former release").id
+    else:
+        with pytest.raises(WrongSettings, match=r"9001.*kb migrate"):
+            migrate.require_current(any_database.database)
+
+
+def newer(folder: Path, revision: str, *, keeps_former: bool, after: str = "") -> Path:
+    """The migrations of a release that is still to come."""
+    place = folder / "migrations"
+    if not place.exists():
+        shutil.copytree(FOLDER, place, ignore=shutil.ignore_patterns("__pycache__"))
+    (place / "versions" / f"{revision}_to_come.py").write_text(
+        "import sqlalchemy as sa\n"
+        "from alembic import op\n"
+        f"revision = '{revision}'\ndown_revision = '{after or migrate.head()}'\nkeeps_former = {keeps_former}\n"
+        "def upgrade():\n"
+        f"    op.create_table('to_come_{revision}', sa.Column('id', sa.Integer(), primary_key=True))\n"
+        f"    op.add_column('asset', sa.Column('to_come_{revision}', sa.String(20), nullable=True))\n"
+        f"    op.create_index('ix_to_come_{revision}', 'asset', ['to_come_{revision}'])\n",
+        encoding="utf-8",
+    )
+    return place
 
 
 def test_an_empty_database_says_how_to_begin(tmp_path: Path) -> None:
