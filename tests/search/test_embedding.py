@@ -1,5 +1,6 @@
 """Passages and vectors as rows: whatever falls behind is caught up, nothing is embedded twice, a change of encoder switches when full."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -218,6 +219,59 @@ def test_two_workers_may_embed_the_same_asset_at_once(make: Make) -> None:
     first.embed([asset.id])
     second.embed([asset.id])
     assert count(make, PassageRow) == count(make, VectorRow) == 2
+
+
+class Ended(BaseException):
+    """A worker's process is gone."""
+
+
+def test_many_workers_share_what_is_to_be_embedded_and_one_that_ends_is_taken_over(make: Make) -> None:
+    assets = 24
+    for number in range(assets):
+        make.asset(f"Number {number}", f"## Say\n\nSystem {number} moved at night.\n")
+    models = [Counting() for _ in range(3)]
+    workers = [Embedder(make.service.database, meaning_with(model), look_seconds=0) for model in models]
+    workers[0].look()
+    failures: list[Exception] = []
+    embed = workers[0].handlers()[WishKind.EMBED_ASSET]
+
+    done: list[int] = []
+
+    def ends_after_one_lot(asset_ids: Sequence[int]) -> None:
+        if done:
+            raise Ended
+        embed(asset_ids)
+        done.extend(asset_ids)
+
+    with pytest.raises(Ended):
+        outbox.drain(make.service.database, {WishKind.EMBED_ASSET: ends_after_one_lot}, 2)
+    assert progress_of(make, models[0].name) == (2, assets), "what is done is kept, and counted"
+    with make.service.database.writing() as session:  # a minute later
+        session.execute(update(outbox.Wish).values(lease_until=clock.now() - timedelta(seconds=1)))
+
+    def work(worker: Embedder) -> None:
+        try:
+            outbox.drain(make.service.database, worker.handlers(), 2)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers[1:]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert progress_of(make, models[0].name) == (assets, assets)
+    encoded = [text for model in models for text in model.encoded if text.startswith("Number ")]
+    assert len(encoded) == len(set(encoded)) == assets, "nothing is made twice, whoever makes it"
+
+
+def progress_of(make: Make, name: str) -> tuple[int, int]:
+    with make.service.database.reading() as session:
+        known = vectors.find(session, name)
+        assert known is not None
+        found = vectors.progress(session, known.id)
+    return found.done, found.all
 
 
 # --- the matrix follows the rows ---

@@ -1,22 +1,29 @@
 """Nearness in PostgreSQL gives what the matrix in memory gives: exactly in a small library, nearly in a large one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from content.models import Asset
+from kb import clock, outbox
 from kb.app import Service
 from kb.db import Database
-from search import languages, postgres_near, vectors
+from kb.outbox import WishKind
+from search import embedding, languages, postgres_near, vectors
+from search.embedding import Embedder
+from search.encoder import EncoderLoader
 from search.engine import IntArray, Scope
+from search.fake_encoder import FakeEncoder
 from search.languages import Means
 from search.matrix import Keeper
+from search.meaning import Meaning
 from search.passages import Passage
 from search.postgres_near import Mirror, PostgresKeeper, PostgresSpace, WholeSpace
-from search.vectors import KnownEncoder
+from search.vectors import Embedded, KnownEncoder
 from tests.factories import Make
 
 pytestmark = pytest.mark.postgresql
@@ -147,6 +154,71 @@ def test_changes_are_followed_and_gone_encoders_forgotten(large: tuple[Service, 
         assert best is not None
         assert best @ vector_of(ids[1], 2) > 0.999
         assert space.best_of(ids[0], vector_of(ids[0], 0)) is None
+
+
+class Model(FakeEncoder):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def process_with(wanted: Model, source: str, former: Model | None = None) -> Meaning:
+    """What a process of these settings knows of meaning; `former` is what it loads for vectors of another source."""
+    found = Meaning(
+        EncoderLoader(lambda: wanted, source=source, retry_seconds=[]),
+        lambda _source: former,
+        PostgresKeeper(size=20),
+    )
+    found.wanted.wait(10)
+    return found
+
+
+def test_a_change_of_the_model_leaves_no_search_without_meaning(large: tuple[Service, list[int]]) -> None:
+    """Two sets of vectors beside one another, each under its own index, then a swap: searches go on all the while."""
+    service, ids = large
+    database = service.database
+    old, new = Model("old@1"), Model("new@1")
+    embedding.catch_up(database, process_with(old, "old"))
+    asking = process_with(new, "new", old)
+    embedder = Embedder(database, asking, look_seconds=0, mirror=embedding.mirror_of(database))
+
+    def answered() -> str:
+        """Whose vectors answered; there is always somebody."""
+        with database.reading() as session:
+            active = vectors.active(session)
+            assert active is not None
+            asking._encoder_of(active) or asking._former_loader(active.source).wait(10)
+            found = asking.ask(session, "asset 7")
+            assert found is not None
+            assert isinstance(found.matrix, PostgresSpace)
+            assert len(found.nearest(Scope(Asset.id.in_(ids)), 5).near) >= 5
+            return active.name
+
+    assert answered() == "old@1"
+    embedder.look()
+    told: list[str] = []
+    embed = embedder.handlers()[WishKind.EMBED_ASSET]
+
+    def asked_meanwhile(asset_ids: Sequence[int]) -> None:
+        embed(asset_ids)
+        told.append(answered())
+
+    outbox.drain(database, {WishKind.EMBED_ASSET: asked_meanwhile}, 7)
+    assert told == ["old@1"] * -(-ASSETS // 7), "until none of the new ones is missing"
+    embedder.look()
+    assert answered() == "new@1"
+    with database.writing() as session:
+        former = session.scalars(select(vectors.EncoderRow).where(vectors.EncoderRow.name == "old@1")).one()
+        former.changed_at = clock.now() - vectors.KEPT_RETIRED - timedelta(seconds=1)
+        vectors.prune(session)
+    with database.writing() as session:  # something changes, so that the mirror looks
+        session.delete(session.scalars(select(Embedded).where(Embedded.asset_id == ids[0])).one())
+    embedding.catch_up(database, asking)
+    with database.engine.connect() as connection:
+        tables = connection.scalars(
+            text("SELECT tablename FROM pg_tables WHERE schemaname = 'kb_index' AND tablename LIKE 'passage_%'")
+        ).all()
+    assert len(tables) == 1, "the former vectors are gone a day later"
+    assert answered() == "new@1"
 
 
 def test_another_process_at_it_is_left_alone_and_a_small_library_stays_in_memory(
