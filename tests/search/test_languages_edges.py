@@ -65,10 +65,8 @@ def test_prior_texts_come_in_pairs_first_chinese_then_english() -> None:
 
 
 def test_what_is_kept_is_the_same_to_the_bit(means: Means) -> None:
-    counted = Means(means.passages, means.queries, 123)
-    again = Means.from_json(counted.to_json())
-    assert again.counted == 123
-    assert again.to_json() == counted.to_json()
+    again = Means.from_json(means.to_json())
+    assert again.to_json() == means.to_json()
     assert again.passage_means().shape == (len(LANGUAGES), FakeEncoder.dimension)
     assert again.passage_means().dtype == np.float32
 
@@ -77,10 +75,8 @@ def spoilt(means: Means, **values: object) -> str:
     return json.dumps(json.loads(means.to_json()) | values)
 
 
-@pytest.mark.parametrize("value", [None, "many", [], {}])
-def test_a_count_that_is_no_number_is_refused(means: Means, value: object) -> None:
-    with pytest.raises(ValueError, match=r"no language means|invalid literal"):
-        Means.from_json(spoilt(means, counted=value))
+def test_means_kept_by_a_former_release_are_read(means: Means) -> None:
+    assert Means.from_json(spoilt(means, counted=123)).to_json() == means.to_json()
 
 
 @pytest.mark.parametrize("packed", ["A", "AAA", "贵", 3, None])
@@ -93,11 +89,6 @@ def test_a_mean_that_is_no_vector_is_refused(means: Means, packed: object) -> No
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Means.from_json(text)
-
-
-def test_an_infinite_count_is_refused(means: Means) -> None:
-    with pytest.raises(ValueError, match="no language means"):
-        Means.from_json(spoilt(means, counted=float("inf")))
 
 
 def test_characters_outside_base64_are_refused(means: Means) -> None:
@@ -129,16 +120,3 @@ def test_without_its_language_a_query_is_nearer_to_its_concept_in_the_other(
 def test_zeros_stay_zeros_and_nothing_is_divided_by_them() -> None:
     assert languages.normal(np.zeros((2, 3), np.float32)).tolist() == [[0.0] * 3] * 2
     assert languages.normal(np.array([3.0, 4.0], np.float32)).tolist() == pytest.approx([0.6, 0.8])
-
-
-def test_a_few_texts_move_the_means_a_little_and_many_a_lot(means: Means) -> None:
-    ones = np.ones((1, FakeEncoder.dimension), np.float32)
-    shares = []
-    for count in (0, 1, 60, 6_000):
-        found = languages.estimate(means, {ZH: ones.repeat(count, axis=0)}, {}, counted=count)
-        shares.append(float(np.abs(found.passages[ZH] - means.passages[ZH]).max()))
-        assert found.counted == count
-        assert np.array_equal(found.passages[EN], means.passages[EN])
-    assert shares[0] == 0
-    assert shares == sorted(shares)
-    assert found.passages[ZH] == pytest.approx(ones[0], abs=0.05)

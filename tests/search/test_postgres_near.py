@@ -51,8 +51,8 @@ def large(postgresql_database: Service) -> Iterator[tuple[Service, list[int]]]:
 
 def embed(database: Database, ids: list[int], assets: dict[int, int]) -> KnownEncoder:
     """Store vectors of `assets[id]` passages each; 0 takes it out."""
-    means = Means({name: np.zeros(DIMENSION, np.float32) for name in languages.LANGUAGES}, {}, 0)
-    means = Means(means.passages, means.passages, 0)
+    zeros = {name: np.zeros(DIMENSION, np.float32) for name in languages.LANGUAGES}
+    means = Means(zeros, zeros)
     with database.writing() as session:
         known = vectors.register(session, "made-up", "made-up", DIMENSION, means.to_json())
         new, wanted = {}, {}
