@@ -18,7 +18,7 @@ import numpy as np
 
 from content import markdown
 from content.markdown import CannotRender
-from search import analysis, candidates, embedding, languages, passages, ranking, reranker, snippets
+from search import analysis, candidates, documents, embedding, languages, passages, ranking, reranker, snippets
 from search.candidates import COVERAGE, LEAD
 from search.encoder import Encoder
 from search.engine import Engine, Entry, IntArray
@@ -318,7 +318,8 @@ def _sections(text: str) -> tuple[markdown.Section, ...]:
 
 
 def _entry(number: int, document: Document, sections: Sequence[markdown.Section]) -> Entry:
-    body = "\n".join(f"{section.title}\n{section.plain}" for section in sections)
+    headings = [section.title for section in sections if section.title and section.title != document.title]
+    body = "\n".join([*(f"{section.title}\n{section.plain}" for section in sections), *documents.weighed(headings)])
     return Entry(number, "", document.title, body)
 
 

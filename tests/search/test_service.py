@@ -50,6 +50,14 @@ def test_a_new_text_and_a_new_tag_are_findable_after_the_workers_turn(make: Make
     assert ("tag", "价格贵") in find(make, rep, "too dear").hits[0].why
 
 
+def test_what_a_heading_says_weighs_more_than_what_is_said_in_passing(make: Make) -> None:
+    filler = " ".join(f"word{number}" for number in range(60))
+    make.asset("In passing", f"## First\n\nA sparrow. {filler}\n\n## Second\n\n{filler} sparrow\n")
+    make.asset("By heading", f"## The sparrow\n\n{filler}\n\n## Second\n\n{filler}\n")
+    make.index()
+    assert titles(find(make, make.user(), "sparrow")) == ["By heading", "In passing"]
+
+
 def test_a_talk_track_gives_the_words_to_say(make: Make) -> None:
     make.asset("客户嫌贵", SAID, asset_type=AssetType.TALK_TRACK, language="zh")
     make.index()
