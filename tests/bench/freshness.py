@@ -144,7 +144,7 @@ def until(connection: HTTPConnection, token: str, sign: str, reason: str) -> flo
         answer = connection.getresponse().read().decode()
         if f"Fresh {sign}" in answer and reason in answer.replace(" ", ""):
             return time.perf_counter()
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise SystemExit(f"{sign} was not found by {reason}")
 
 

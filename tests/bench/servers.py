@@ -1,6 +1,7 @@
 """A PostgreSQL server of one's own for measurements."""
 
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def postgresql() -> Iterator[str]:
             connection.execute("CREATE DATABASE bench")
             connection.execute("ALTER SYSTEM SET shared_buffers = '1GB'")
             connection.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
+        command = [str(server.bin_path / "pg_ctl"), "-w", "-D", str(folder), "-l", str(server.log), "restart"]
+        subprocess.run(command, check=True, user=server.system_user, stdout=subprocess.DEVNULL)
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", database="bench")
         yield url.render_as_string(hide_password=False)
     finally:
