@@ -19,9 +19,9 @@ import zlib
 from collections import Counter, abc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -96,7 +96,10 @@ BUCKETS: Final = 1 << 20
 GROWN: Final = 1.2
 """A sample is drawn anew when the library has grown or shrunk by so much since."""
 BATCH: Final = 200
+LOOKS: Final = 3
 
+Asked = ParamSpec("Asked")
+Told = TypeVar("Told")
 FIELDS: Final = tuple(BOOSTS)
 ITEM: Final = np.dtype([("hash", "<i8"), ("title", "u1"), ("tags", "u1"), ("body", "<u2")])
 """One token of an entry as it is packed: its hash, and how often it stands in each field."""
@@ -175,6 +178,18 @@ class Lexicon:
         tokens = docs.tokens[order]
         return cls(np.ascontiguousarray(tokens["hash"]), owners[order], tokens)
 
+    def with_changes(self, stay: BoolArray, newer: Docs) -> "Lexicon":
+        """The same as made anew of `Docs.with_changes`; merging what is sorted takes a fifth of sorting all again."""
+        kept = stay[self.owners]
+        places = (np.cumsum(stay) - 1).astype(np.int32)
+        hashes, added = self.hashes[kept], Lexicon.of(newer)
+        at = np.searchsorted(hashes, added.hashes, side="right")
+        return Lexicon(
+            np.insert(hashes, at, added.hashes),
+            np.insert(places[self.owners[kept]], at, added.owners + np.int32(stay.sum())),
+            np.insert(self.tokens[kept], at, added.tokens),
+        )
+
     def holding(self, hashes: abc.Sequence[int]) -> "list[tuple[IntArray, NDArray[Any]]]":
         """As `Docs.holding`."""
         starts = np.searchsorted(self.hashes, hashes, side="left").tolist()
@@ -202,6 +217,27 @@ class Sample:
     @property
     def is_whole(self) -> bool:
         return self.limit >= BUCKETS
+
+
+class _Gone(IndexMissing):
+    """A table that was there a moment ago: a rebuild has put another in its place, or there is none."""
+
+
+def _looking_again(
+    read: Callable[Concatenate["PostgresEngine", Asked], Told],
+) -> Callable[Concatenate["PostgresEngine", Asked], Told]:
+    """Who had just read the name of the former build, when a rebuild ended and dropped it, looks at the new one."""
+
+    @wraps(read)
+    def again(engine: "PostgresEngine", /, *args: Asked.args, **kwargs: Asked.kwargs) -> Told:
+        for _ in range(LOOKS - 1):
+            try:
+                return read(engine, *args, **kwargs)
+            except _Gone:
+                continue
+        return read(engine, *args, **kwargs)
+
+    return again
 
 
 class PostgresEngine:
@@ -354,6 +390,7 @@ class PostgresEngine:
 
     # Reading
 
+    @_looking_again
     def lexical(self, terms: abc.Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         if not terms:
             return Matches.none()
@@ -433,6 +470,7 @@ class PostgresEngine:
         rows = select(*_doc_columns(table)).where(among(table.c.asset_id, asset_ids), ~table.c.gone)
         return Docs.of(connection.execute(rows).all())
 
+    @_looking_again
     def facets_of(self, asset_ids: IntArray) -> FacetTable:
         with self._reading() as connection:
             sample = self._refreshed(connection)
@@ -445,22 +483,26 @@ class PostgresEngine:
             ).all()
             return _of_rows(np.array([row[0] for row in rows], np.int64), _codes([row[1] for row in rows]), wanted)
 
+    @_looking_again
     def probe(self) -> None:
         with self._reading() as connection:
             self._build(connection)
 
+    @_looking_again
     def all_ids(self) -> IntArray:
         with self._reading() as connection:
             table = _entries(self._build(connection))
             found = connection.scalars(select(table.c.asset_id).where(~table.c.gone).order_by(table.c.asset_id))
             return np.array(found.all(), np.int64)
 
+    @_looking_again
     def fingerprints(self) -> dict[int, str]:
         with self._reading() as connection:
             table = _entries(self._build(connection))
             rows = connection.execute(select(table.c.asset_id, table.c.fingerprint).where(~table.c.gone))
             return {row[0]: row[1] for row in rows}
 
+    @_looking_again
     def verify(self) -> None:
         """Raises IndexDamaged where an entry is not what was written."""
         with self._reading() as connection:
@@ -487,7 +529,7 @@ class PostgresEngine:
         try:
             yield
         except ProgrammingError as error:
-            raise IndexMissing(f"there is no search index: {_first_line(error)}") from error
+            raise _Gone(f"there is no search index: {_first_line(error)}") from error
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):
                 raise
@@ -561,12 +603,13 @@ class PostgresEngine:
         rows = self._below(connection, sample.build, sample.limit, sample.newest)
         changed = np.array([row.asset_id for row in rows], np.int64)
         living = [row for row in rows if not row.gone]
-        stay = sample.docs.asset_ids[~np.isin(sample.docs.asset_ids, changed)]
+        is_kept = ~np.isin(sample.docs.asset_ids, changed)
+        stay = sample.docs.asset_ids[is_kept]
         codes = _joined(_of_rows(sample.docs.asset_ids, sample.codes, stay), len(stay), living)
-        docs = sample.docs.with_changes(changed, Docs.of([row[:5] for row in living]))
-        return Sample(
-            sample.build, newest, sample.limit, sample.drawn_of, docs, codes, _mean_lengths(docs), Lexicon.of(docs)
-        )
+        newer = Docs.of([row[:5] for row in living])
+        docs = sample.docs.with_changes(changed, newer)
+        lexicon = sample.lexicon.with_changes(is_kept, newer)
+        return Sample(sample.build, newest, sample.limit, sample.drawn_of, docs, codes, _mean_lengths(docs), lexicon)
 
 
 _WRITTEN: Final = (

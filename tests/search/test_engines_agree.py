@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from content.kinds import AssetType, Facet
@@ -13,7 +14,7 @@ from kb.db import Database
 from search import evaluate, suggesting, upkeep
 from search import service as searching
 from search.evaluate import Collection, Setting
-from search.postgres_engine import PostgresEngine
+from search.postgres_engine import ITEM, Docs, Lexicon, PostgresEngine
 from search.query import Mode, Query
 from search.service import Finder, SearchPage
 from tests.conftest import CORPUS, PostgreSql
@@ -162,3 +163,27 @@ def test_who_sees_little_of_a_large_library_finds_all_of_it(postgresql_database:
     with make.service.database.reading() as session:
         page = searching.search(session, finder, make.actor(make.user()), None, Query.of("sparrow"), "en")
     assert {hit.asset.id for hit in page.hits} == seen
+
+
+def test_words_of_a_sample_brought_on_are_those_of_one_drawn_anew() -> None:
+    source = np.random.default_rng(5)
+
+    def drawn(ids: list[int]) -> Docs:
+        rows = []
+        for asset_id in ids:
+            tokens = np.zeros(source.integers(0, 9), ITEM)
+            tokens["hash"] = np.sort(source.choice(40, len(tokens), replace=False)) - 20
+            tokens["body"] = source.integers(1, 5, len(tokens))
+            rows.append((asset_id, 1, 0, len(tokens), tokens.tobytes()))
+        return Docs.of(rows)
+
+    docs = drawn(list(range(1, 31)))
+    lexicon = Lexicon.of(docs)
+    for changed, new in (([3, 4, 9], [4, 9]), ([31], [31]), ([1, 2], []), ([99], []), (list(range(1, 32)), [7])):
+        newer = drawn(new)
+        stay = ~np.isin(docs.asset_ids, changed)
+        docs, lexicon = docs.with_changes(np.array(changed), newer), lexicon.with_changes(stay, newer)
+        anew = Lexicon.of(docs)
+        assert np.array_equal(lexicon.hashes, anew.hashes)
+        assert np.array_equal(lexicon.owners, anew.owners)
+        assert np.array_equal(lexicon.tokens, anew.tokens)
