@@ -76,7 +76,8 @@ class Means:
         return np.stack([self.passages[language] for language in LANGUAGES])
 
     def to_json(self) -> str:
-        return json.dumps({"passages": _packed(self.passages), "queries": _packed(self.queries)})
+        kept = {"passages": _packed(self.passages), "queries": _packed(self.queries)}
+        return json.dumps(kept | {"counted": 0})  # former releases, which may serve beside this one, ask for it
 
     @classmethod
     def from_json(cls, text: str) -> "Means":

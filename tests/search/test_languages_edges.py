@@ -77,6 +77,7 @@ def spoilt(means: Means, **values: object) -> str:
 
 def test_means_kept_by_a_former_release_are_read(means: Means) -> None:
     assert Means.from_json(spoilt(means, counted=123)).to_json() == means.to_json()
+    assert json.loads(means.to_json())["counted"] == 0, "and a former release beside this one reads what is kept here"
 
 
 @pytest.mark.parametrize("packed", ["A", "AAA", "贵", 3, None])
