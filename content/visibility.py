@@ -19,7 +19,8 @@ from content.taxonomy import Tag
 from kb.access import Actor, Role, Tier
 from kb.db import this_moment
 
-KEPT = 2_000
+KEPT = 400
+"""Readers on deals whose statements are kept: about 150 kB each in a process."""
 
 Asked = ParamSpec("Asked")
 Rule = TypeVar("Rule")
