@@ -262,8 +262,8 @@ class Bench:
         """The best in the order that a second look gives them."""
         head = ranked.asset_ids[: reranker.DEPTH]
         judged = judge.judge(text, [self._said(int(number), text, found) for number in head])
-        order = np.argsort(-(ranked.scores[: len(head)] + reranker.WEIGHT * judged), kind="stable")
-        return np.concatenate((head[order], ranked.asset_ids[len(head) :]))
+        rows, _ = reranker.in_order(ranked.scores[: len(head)], judged)
+        return np.concatenate((head[rows], ranked.asset_ids[len(head) :]))
 
     def _said(self, number: int, text: str, found: candidates.Candidates) -> str:
         spot = found.spots.get(number)

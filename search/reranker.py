@@ -13,7 +13,7 @@ import numpy as np
 from kb.errors import WrongSettings
 from search import analysis, encoder, ranking
 from search.encoder import CannotEncode
-from search.engine import FloatArray
+from search.engine import FloatArray, IntArray
 from search.loading import OFF, ModelLoader
 
 FAKE: Final = "fake"
@@ -49,9 +49,16 @@ class CrossEncoderReranker:
         if not passages:
             return np.zeros(0)
         pairs = [(query, passage) for passage in passages]
-        told = self._model.predict(
-            pairs, batch_size=AT_ONCE, activation_fn=self._activation, show_progress_bar=False, convert_to_numpy=True
-        )
+        try:
+            told = self._model.predict(
+                pairs,
+                batch_size=AT_ONCE,
+                activation_fn=self._activation,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+        except Exception as error:  # libraries raise anything, out of memory above all: searches do without
+            raise CannotEncode(f"{self.name} failed: {type(error).__name__}: {str(error).strip()[:300]}") from error
         found = np.asarray(told, np.float64)
         if found.shape != (len(passages),) or not np.isfinite(found).all():
             raise CannotEncode(f"{self.name} answers {found.shape} where {(len(passages),)} is due")
@@ -101,6 +108,12 @@ def _opened(setting: str) -> CrossEncoderReranker:
     )
     name = Path(setting).resolve().name if is_folder else setting
     return CrossEncoderReranker(model, name[:80], torch.nn.Sigmoid())
+
+
+def in_order(scores: FloatArray, judged: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Rows of the best hits in the order that a second look gives them, and their new scores as they stood."""
+    newer = scores + WEIGHT * judged
+    return np.argsort(-newer, kind="stable"), newer
 
 
 def check(setting: str) -> None:

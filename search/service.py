@@ -419,19 +419,17 @@ def _read_again(
     ordered, scores = ranked
     sections = reading.list_sections(session, best)
     said = {asset.id: _said(asset, sections.get(asset.id, ()), asked.terms, spots.get(asset.id)) for asset in best}
-    place_of = {int(asset_id): place for place, asset_id in enumerate(ordered[: reranker.DEPTH])}
-    ids = [asset_id for asset_id in place_of if asset_id in said]
+    head = ordered[: reranker.DEPTH].tolist()
+    places = [place for place, asset_id in enumerate(head) if asset_id in said]
+    judged = np.zeros(len(head))
     try:
-        judged = second.judge(asked.words, [said[asset_id] for asset_id in ids])
+        judged[places] = second.judge(asked.words, [said[head[place]] for place in places])
     except CannotEncode as error:
         log.warning("reranker.failed", reason=str(error)[:200])
         return ranked
-    added = np.zeros(len(ordered))
-    added[[place_of[asset_id] for asset_id in ids]] = reranker.WEIGHT * judged
-    newer = scores + added
-    head = np.lexsort((np.arange(len(place_of)), -newer[: len(place_of)]))
-    rows = np.concatenate((head, np.arange(len(place_of), len(ordered))))
-    return ordered[rows], newer[rows]
+    rows, newer = reranker.in_order(scores[: len(head)], judged)
+    rest = slice(len(head), None)
+    return np.concatenate((ordered[rows], ordered[rest])), np.concatenate((newer[rows], scores[rest]))
 
 
 def _said(asset: ReadableAsset, sections: tuple[TextSection, ...], terms: Sequence[Term], spot: Spot | None) -> str:

@@ -141,6 +141,24 @@ def test_a_cross_encoder_of_sentence_transformers_answers_a_number_a_pair(tmp_pa
     assert found.judge("sparrow", []).shape == (0,)
 
 
+class Broken:
+    """A model that runs out of memory at its second question."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def predict(self, pairs: Sequence[object], **_how: object) -> FloatArray:
+        self._asked += 1
+        if self._asked > 1:
+            raise RuntimeError("out of memory")
+        return np.full(len(pairs), 0.5)
+
+
+def test_a_model_that_fails_at_a_question_leaves_the_order_as_it_was(sparrows: Make) -> None:
+    second = reranker.CrossEncoderReranker(Broken(), "broken", None)
+    assert titles(find(sparrows, second, "sparrow")) == ["Sparrow A", "Sparrow B"]
+
+
 @pytest.mark.model
 def test_a_model_of_several_answers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotEncode, match=r"one number a pair|where"):
