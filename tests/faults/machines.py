@@ -9,17 +9,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import quote
 
-from kb import outbox, tokens
+from sqlalchemy import func, select
+
+from content.models import UseEvent
+from kb import audit, outbox, tokens
 from kb.access import SYSTEM, Permission
 from kb.app import Service
 from kb.users import User
+from search import upkeep
+from search.postgres_engine import PostgresEngine
 from tests.conftest import ROOT, SECRET
 
 START_SECONDS = 120
@@ -130,6 +135,19 @@ class Ledger:
                 time.sleep(0.05)
             time.sleep(0.2)
 
+    @contextmanager
+    def at_work(self, people: Mapping[str, str]) -> Iterator[None]:
+        """These people, by name and token, beside what is done meanwhile."""
+        threads = [threading.Thread(target=self.run, args=one) for one in people.items()]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.stop.set()
+            for thread in threads:
+                thread.join(60)
+
     def _is_taken(self, machine: Machine, token: str, event: dict[str, str]) -> bool:
         try:
             status, told = machine.ask("POST", "/api/v1/usage", token, event)
@@ -173,3 +191,17 @@ def waiting(service: Service) -> int:
     """Wishes that nobody has done yet."""
     with service.database.reading() as session:
         return outbox.backlog(session).waiting
+
+
+def holds(service: Service, ledger: Ledger) -> None:
+    """Nothing acknowledged is lost, nothing is there twice, trail and index are true."""
+    assert ledger.wrong == []
+    assert ledger.acknowledged
+    with service.database.reading() as session:
+        kept = session.scalars(select(UseEvent.event_id)).all()
+        assert len(kept) == len(set(kept))
+        assert ledger.acknowledged <= set(kept)
+        assert audit.verify(session).intact
+        dead = select(func.count()).select_from(outbox.Wish).where(outbox.Wish.dead_at.is_not(None))
+        assert session.scalar(dead) == 0
+    assert upkeep.check(service.database, PostgresEngine(service.database), repair=False).is_true

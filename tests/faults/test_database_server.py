@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 
-from content.models import UseEvent
-from kb import audit, config, outbox
+from kb import config
 from kb.access import Tier
 from kb.app import Service, open_service
 from search import encoder, upkeep
-from search.postgres_engine import PostgresEngine
 from tests.conftest import SECRET, PostgreSql, running_postgresql
 from tests.factories import Make
-from tests.faults.machines import PATIENCE, Ledger, Machine, machines, token_of, until, until_shown, waiting
+from tests.faults.machines import PATIENCE, Ledger, Machine, holds, machines, token_of, until, until_shown, waiting
 
 pytestmark = pytest.mark.postgresql
 ROUNDS = 20 if os.environ.get("TESTS_ROUNDS") == "full" else 2
@@ -103,10 +101,7 @@ def test_F33_the_server_is_restarted_under_load(service: Service, server: Postgr
         until(lambda: waiting(service) == 0, PATIENCE)
         ledger = Ledger([machine], steady)
         people = {name: token_of(service, make.user()) for name in ("a", "b")}
-        threads = [threading.Thread(target=ledger.run, args=one) for one in people.items()]
-        with Watch(machine, read) as watch:
-            for thread in threads:
-                thread.start()
+        with Watch(machine, read) as watch, ledger.at_work(people):
             for number in range(ROUNDS):
                 time.sleep(0.5)
                 stop(server)
@@ -120,9 +115,6 @@ def test_F33_the_server_is_restarted_under_load(service: Service, server: Postgr
                 word = f"zebra{number}"
                 make.asset(f"Fresh {word}", f"Something of {word}.")
                 until_shown(machine, read, word, f"Fresh {word}")
-            ledger.stop.set()
-            for thread in threads:
-                thread.join(60)
         until(lambda: waiting(service) == 0, PATIENCE)
     assert watch.leaked == []
     assert set(watch.answers) <= {200, 503, 0}, watch.answers
@@ -136,25 +128,18 @@ def test_F06_everything_ends_at_once(service: Service, server: PostgreSql, tmp_p
     read = token_of(service, make.user())
     with machines(tmp_path, service.settings.sqlalchemy_url, "one") as (machine,):
         ledger = Ledger([machine], steady)
-        threads = [
-            threading.Thread(target=ledger.run, args=(name, token_of(service, make.user()))) for name in ("a", "b")
-        ]
-        for thread in threads:
-            thread.start()
-        for number in range(max(1, ROUNDS // 2)):
-            word = f"zebra{number}"
-            make.asset(f"Fresh {word}", f"Something of {word}.")
-            time.sleep(0.1 * number)
-            machine.kill()
-            stop(server)
-            start(server)
-            until(lambda: is_back(service), BACK)
-            machine.start()
-            machine.wait()
-            until_shown(machine, read, word, f"Fresh {word}")
-        ledger.stop.set()
-        for thread in threads:
-            thread.join(60)
+        with ledger.at_work({name: token_of(service, make.user()) for name in ("a", "b")}):
+            for number in range(max(1, ROUNDS // 2)):
+                word = f"zebra{number}"
+                make.asset(f"Fresh {word}", f"Something of {word}.")
+                time.sleep(0.1 * number)
+                machine.kill()
+                stop(server)
+                start(server)
+                until(lambda: is_back(service), BACK)
+                machine.start()
+                machine.wait()
+                until_shown(machine, read, word, f"Fresh {word}")
         until(lambda: waiting(service) == 0, PATIENCE)
     holds(service, ledger)
 
@@ -172,17 +157,3 @@ def is_back(service: Service) -> bool:
             return session.scalar(select(1)) == 1
     except Exception:
         return False
-
-
-def holds(service: Service, ledger: Ledger) -> None:
-    """Nothing acknowledged is lost, nothing is there twice, trail and index are true."""
-    assert ledger.wrong == []
-    assert ledger.acknowledged
-    with service.database.reading() as session:
-        kept = session.scalars(select(UseEvent.event_id)).all()
-        assert len(kept) == len(set(kept))
-        assert ledger.acknowledged <= set(kept)
-        assert audit.verify(session).intact
-        dead = select(func.count()).select_from(outbox.Wish).where(outbox.Wish.dead_at.is_not(None))
-        assert session.scalar(dead) == 0
-    assert upkeep.check(service.database, PostgresEngine(service.database), repair=False).is_true
