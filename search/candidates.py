@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.analysis import Term
-from search.engine import FloatArray, IntArray, Matches, Visible
+from search.engine import FloatArray, IntArray, Matches, Visible, places_in
 from search.matrix import Spot
 from search.meaning import Asked, Nearby
 from search.query import Mode
@@ -133,13 +133,15 @@ def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
     """Those that hold the words, and those that are close enough without them."""
     near = nearby.near
     floor = _floor(near.closeness)
-    places, is_near = _places(matches.asset_ids, near.asset_ids)
+    by_id = np.argsort(near.asset_ids)
+    places, is_near = places_in(near.asset_ids[by_id], matches.asset_ids)
+    of_near = by_id[places[is_near]]
     is_match = np.zeros(len(near), np.bool_)
-    is_match[places[is_near]] = True
+    is_match[of_near] = True
     added = ~is_match & (near.closeness >= floor)
     worth = _worth(matches)
     of_matches = CLOSE + HOPED * worth
-    of_matches[is_near] = near.closeness[places[is_near]]
+    of_matches[is_near] = near.closeness[of_near]
     ids = np.concatenate((matches.asset_ids, near.asset_ids[added]))
     nothing = np.zeros(int(added.sum()))
     closeness = np.concatenate((of_matches, near.closeness[added]))
@@ -152,15 +154,6 @@ def _joined(matches: Matches, nearby: Nearby, weight: float) -> Candidates:
         closeness[order],
         nearby.spots(floor),
     )
-
-
-def _places(wanted: IntArray, ids: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
-    """For each wanted id its place among these, and whether it is there."""
-    if not len(ids):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    by_id = np.argsort(ids)
-    places = by_id[np.minimum(np.searchsorted(ids, wanted, sorter=by_id), len(ids) - 1)]
-    return places, ids[places] == wanted
 
 
 def _floor(closeness: FloatArray) -> float:

@@ -73,6 +73,14 @@ def ids_alone(visible: Visible) -> IntArray:
     return np.asarray(visible, np.int64)
 
 
+def places_in(haystack: IntArray, needles: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """For each needle its place in the sorted haystack, and whether it is there."""
+    if not len(haystack):
+        return np.zeros(len(needles), np.int64), np.zeros(len(needles), np.bool_)
+    places = np.minimum(np.searchsorted(haystack, needles), len(haystack) - 1)
+    return places, haystack[places] == needles
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one asset gives to the index."""

@@ -52,6 +52,7 @@ from search.engine import (
     Matches,
     Visible,
     ids_alone,
+    places_in,
 )
 
 FORMAT: Final = f"v1a{analysis.VERSION}"
@@ -527,7 +528,7 @@ class _Snapshot:
 
     def documents_of(self, asset_ids: IntArray) -> IntArray:
         """Document numbers of those assets that are in the index."""
-        places, found = _places(self.sorted_ids, asset_ids)
+        places, found = places_in(self.sorted_ids, asset_ids)
         return self._by_id[places[found]]
 
     def fingerprints(self) -> dict[int, str]:
@@ -535,7 +536,7 @@ class _Snapshot:
         return {int(self._ids[number]): every[number] for number in self._by_id}
 
     def facets_of(self, asset_ids: IntArray) -> FacetTable:
-        places, found = _places(self.sorted_ids, asset_ids)
+        places, found = places_in(self.sorted_ids, asset_ids)
         rows = np.flatnonzero(found)
         documents = self._by_id[places[found]]
         counts = self._facet_counts[documents]
@@ -612,11 +613,3 @@ class _Snapshot:
         strength = frequency[documents] * (K1 + 1) / (frequency[documents] + K1)
         heads = np.unique(np.concatenate([np.zeros(0, np.int64), *headed]))
         return _Impact(documents, strength.astype(np.float32), heads[self._live[heads]])
-
-
-def _places(haystack: IntArray, needles: IntArray) -> tuple[IntArray, BoolArray]:
-    """For each needle its place in the sorted haystack, and whether it is there."""
-    if not len(haystack):
-        return np.zeros(len(needles), np.int64), np.zeros(len(needles), np.bool_)
-    places = np.minimum(np.searchsorted(haystack, needles), len(haystack) - 1)
-    return places, haystack[places] == needles
