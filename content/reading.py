@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from content.taxonomy import Label, Vocabulary
 from content.visibility import Act, Unlock
 from kb import clock, users
 from kb.access import Actor, Tier
-from kb.db import UtcDateTime, among, days_ago
+from kb.db import UtcDateTime, among_given, days_ago, given, is_postgresql
 from kb.errors import N_, Forbidden, NotFound
 
 IntArray = NDArray[np.int64]
@@ -283,7 +284,7 @@ def _rows_in_order(ordered: IntArray, ids: IntArray) -> IntArray:
 
 def list_signals(session: Session, ids: Sequence[int]) -> Mapping[int, Signal]:
     """What ranking needs of these assets, in one query."""
-    rows = session.connection().execute(_signals.where(among(session, Asset.id, ids)))
+    rows = session.connection().execute(_signals_of(postgresql=is_postgresql(session)), given(session, ids))
     return {
         asset_id: Signal(title, language, not is_trusted, source_id or asset_id)
         for asset_id, source_id, title, language, is_trusted in rows.all()
@@ -333,6 +334,11 @@ _signals = (
     .join(Version, Version.asset_id == Asset.id)
     .where(Version.state == VersionState.PUBLISHED.value)
 )
+
+
+@cache
+def _signals_of(*, postgresql: bool) -> Select[tuple[int, int | None, str, str, bool]]:
+    return _signals.where(among_given(Asset.id, postgresql=postgresql))
 
 
 def list_translations(

@@ -159,12 +159,13 @@ def open_service(settings: Settings) -> Service:
     calendars.set_company(Calendar(settings.zone))
     filestore.set_uses(Evidence.sha256, ReferencePermission.sha256)
     engine: Engine = WhooshEngine(settings.index_dir) if database.is_sqlite else PostgresEngine(database)
-    handlers = feed.handlers(database, engine)
     meaning = Meaning(
         encoder.loader(settings.encoder, settings.model_dir),
         lambda source: encoder.load(source, settings.model_dir),
         None if database.is_sqlite else PostgresKeeper(),
     )
+    embedder = embedding.Embedder(database, meaning, mirror=embedding.mirror_of(database))
+    handlers = feed.handlers(database, engine, embedder.wish_for)
     reranker.check(settings.reranker)
     finder = Finder(engine, meaning, reranker=reranker.loader(settings.reranker))
     return Service(
@@ -192,7 +193,7 @@ def open_service(settings: Settings) -> Service:
                 quality.sweep(database, finder),
             ],
         ),
-        embedding.worker(database, meaning),
+        embedder.worker(),
         _converter(database, settings, meaning),
     )
 

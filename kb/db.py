@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    Select,
     String,
     any_,
     bindparam,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    literal,
     select,
     text,
 )
@@ -167,12 +169,11 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
 
 def _begin_on_sqlite(connection: Connection) -> None:
     """BEGIN IMMEDIATE for writers, so that a write never fails half way on a lock; readers cannot write at all."""
-    if connection.get_execution_options().get("kb_write", True):
-        connection.exec_driver_sql("PRAGMA query_only=OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("PRAGMA query_only=ON")
-        connection.exec_driver_sql("BEGIN")
+    writes = connection.get_execution_options().get("kb_write", True)
+    if connection.info.get("writes") is not writes:  # SQLite forgets all that it has compiled at this pragma
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info["writes"] = writes
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _begin_on_postgresql(connection: Connection) -> None:
@@ -230,8 +231,23 @@ def among(session: Session, column: InstrumentedAttribute[int], ids: Sequence[in
     """Whether a column is one of many ids, given as one value: hundreds of them as a value each cost more than the search."""
     if is_postgresql(session):
         return column == any_(cast(list(ids), ARRAY(Integer)))
-    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return column.in_(select(listed.c.value))
+    return column.in_(_listed(literal(json.dumps(list(ids)))))
+
+
+def among_given(column: InstrumentedAttribute[int], *, postgresql: bool) -> ColumnElement[bool]:
+    """The same for a statement that is made once and asked with `given(ids)`: what is made anew is understood anew."""
+    if postgresql:
+        return column == any_(bindparam("given", type_=ARRAY(Integer)))
+    return column.in_(_listed(bindparam("given", type_=String())))
+
+
+def given(session: Session, ids: Sequence[int]) -> Mapping[str, object]:
+    """The parameters of a statement with `among_given`."""
+    return {"given": list(ids) if is_postgresql(session) else json.dumps(list(ids))}
+
+
+def _listed(ids: ColumnElement[str]) -> Select[Any]:
+    return select(func.json_each(ids).table_valued("value").c.value)
 
 
 def take_turn(session: Session, name: str) -> None:

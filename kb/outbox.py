@@ -1,11 +1,11 @@
 """What must happen later: rows written with the change that wants them. The row is the truth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Index, String, Text, delete, func, or_, select, update
+from sqlalchemy import Connection, Index, String, Text, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kb import clock
@@ -174,16 +174,18 @@ def drain(database: Database, handlers: Mapping[WishKind, Handler], limit: int =
     return fulfilled
 
 
+def is_due(connection: Connection, kinds: Iterable[WishKind]) -> bool:
+    """Whether a wish of these kinds waits for somebody; a look so light that every commit may cause one."""
+    due = select(Wish.id).where(
+        Wish.dead_at.is_(None), Wish.due_at <= clock.now(), Wish.kind.in_([kind.value for kind in kinds])
+    )
+    return connection.scalar(due.limit(1)) is not None
+
+
 def _claim(database: Database, handlers: Mapping[WishKind, Handler], limit: int) -> Claimed | None:
     with database.reading() as session:
-        now = clock.now()
-        due = session.scalar(
-            select(Wish.id)
-            .where(Wish.dead_at.is_(None), Wish.due_at <= now, Wish.kind.in_([kind.value for kind in handlers]))
-            .limit(1)
-        )
-    if due is None:
-        return None
+        if not is_due(session.connection(), handlers):
+            return None
     with database.writing() as session:
         return claim(session, list(handlers), limit)
 

@@ -1,5 +1,6 @@
-"""The loop that fulfils wishes: woken by any change of the database, and a sweep twice a second."""
+"""The loop that fulfils wishes: woken by any change of the database, and a sweep twice a second however often it is woken."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ LISTEN_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 Sweep = Callable[[], None]
-"""Looks for rows that are due by the clock and acts on them; runs about twice a second."""
+"""Looks for rows that are due by the clock and acts on them; runs about twice a second, never more often."""
 
 
 class Worker:
@@ -59,9 +60,12 @@ class Worker:
 
     def once(self) -> int:
         """Fulfil what is due and run each sweep once."""
+        self._sweep_all()
+        return outbox.drain(self._database, self.handlers, self._batch)
+
+    def _sweep_all(self) -> None:
         for sweep in self._sweeps:
             self._sweep(sweep)
-        return outbox.drain(self._database, self.handlers, self._batch)
 
     def _sweep(self, sweep: Sweep) -> None:
         try:
@@ -74,12 +78,19 @@ class Worker:
             log.exception("worker.sweep_failed", sweep=repr(sweep))
 
     def _listen(self) -> None:
-        with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            wait = (
-                self._wait_on_sqlite(connection) if self._database.is_sqlite else self._wait_on_postgresql(connection)
-            )
+        is_sqlite = self._database.is_sqlite
+        options = {"isolation_level": "AUTOCOMMIT", "kb_write": not is_sqlite}
+        with self._database.engine.connect().execution_options(**options) as connection:
+            wait = self._wait_on_sqlite(connection) if is_sqlite else self._wait_on_postgresql(connection)
+            swept_at = -math.inf
             while not self._stop.is_set():
-                self.once()
+                if time.monotonic() - swept_at >= SWEEP_SECONDS:
+                    swept_at = time.monotonic()
+                    self._sweep_all()
+                with connection.begin():
+                    is_due = outbox.is_due(connection, self.handlers)
+                if is_due:
+                    outbox.drain(self._database, self.handlers, self._batch)
                 wait()
 
     def _wait_on_sqlite(self, connection: Connection) -> Callable[[], None]:

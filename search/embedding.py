@@ -26,6 +26,8 @@ from search.vectors import EncoderState, KnownEncoder
 AT_ONCE: Final = 4
 """Assets per claim: what a kill may cost, and well within a lease on a slow machine."""
 LOOK_SECONDS: Final = 0.5
+REST: Final = 50
+"""A look at all of a large library takes long, and what was published is wished for as it is indexed: so it rests."""
 MOST_WISHED: Final = 200
 
 log = structlog.get_logger(__name__)
@@ -51,7 +53,7 @@ class Embedder:
         self._fail_point = fail_point
         self._known: KnownEncoder | None = None
         self._look_seconds = look_seconds
-        self._looked_at = float("-inf")
+        self._look_at = float("-inf")
         self._told = -1
         self._mirror = mirror
 
@@ -95,9 +97,10 @@ class Embedder:
 
     def look(self) -> None:
         """Wish for what has fallen behind; where nothing has, let a new encoder's vectors answer."""
-        if time.monotonic() - self._looked_at < self._look_seconds:
+        begun = time.monotonic()
+        if begun < self._look_at:
             return
-        self._looked_at = time.monotonic()
+        self._look_at = begun + self._look_seconds
         encoder = self._meaning.wanted.get()
         if encoder is None:
             return
@@ -109,11 +112,30 @@ class Embedder:
             )
             self._tell(session, known)
         if late:
-            with self._database.writing() as session:
-                for asset_id in late:
-                    outbox.add(session, WishKind.EMBED_ASSET, asset_id)
+            self._wish(late)
         self._mirror(known)
         self._switch_when_due(known, is_full=not late and not waiting)
+        if not late:
+            self._look_at = max(self._look_at, begun + REST * (time.monotonic() - begun))
+
+    def worker(self) -> Worker:
+        """A worker of its own, so that what is published never waits for a model."""
+        return Worker(self._database, self.handlers(), sweeps=self.sweeps(), batch=AT_ONCE)
+
+    def wish_for(self, asset_ids: Sequence[int]) -> None:
+        """Wish for those of these assets whose vectors are of another version, or are missing; called when they were indexed."""
+        known = self._known
+        if known is None:  # the first look has not come yet: it sees all of them
+            return
+        with self._database.reading() as session:
+            late = vectors.behind(session, known.id, len(asset_ids), asset_ids)
+        if late:
+            self._wish(late)
+
+    def _wish(self, asset_ids: Sequence[int]) -> None:
+        with self._database.writing() as session:
+            for asset_id in asset_ids:
+                outbox.add(session, WishKind.EMBED_ASSET, asset_id)
 
     def _registered(self, encoder: Encoder) -> KnownEncoder:
         """The encoder's row; the first time its language means are taken from texts of our own."""
@@ -167,9 +189,3 @@ def catch_up(database: Database, meaning: Meaning) -> None:
 def mirror_of(database: Database) -> Callable[[KnownEncoder], None]:
     """What else is to be told of new vectors: on PostgreSQL, the tables that searches of a large library ask."""
     return (lambda _encoder: None) if database.is_sqlite else Mirror(database)
-
-
-def worker(database: Database, meaning: Meaning) -> Worker:
-    """A worker of its own, so that what is published never waits for a model."""
-    embedder = Embedder(database, meaning, mirror=mirror_of(database))
-    return Worker(database, embedder.handlers(), sweeps=embedder.sweeps(), batch=AT_ONCE)

@@ -1,6 +1,6 @@
 """What the worker does for search: index what changed, rebuild what is broken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -14,9 +14,21 @@ from search.engine import Engine, Entry, IndexBusy, IndexDamaged
 log = structlog.get_logger(__name__)
 
 
-def handlers(database: Database, engine: Engine) -> Mapping[WishKind, Handler]:
+def _nothing_more(_asset_ids: Sequence[int]) -> None:
+    """Where nobody waits for what was indexed."""
+
+
+def handlers(
+    database: Database, engine: Engine, then: Callable[[Sequence[int]], None] = _nothing_more
+) -> Mapping[WishKind, Handler]:
+    """`then` is told which assets were indexed."""
+
+    def index(asset_ids: Sequence[int]) -> None:
+        index_assets(database, engine, asset_ids)
+        then(asset_ids)
+
     return {
-        WishKind.INDEX_ASSET: partial(index_assets, database, engine),
+        WishKind.INDEX_ASSET: index,
         WishKind.REBUILD_INDEX: partial(rebuild_index, database, engine),
     }
 

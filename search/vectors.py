@@ -32,7 +32,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from content.kinds import VersionState
 from content.models import Version
 from kb import clock
-from kb.db import Base
+from kb.db import Base, among
 from kb.outbox import Wish, WishKind
 from search.passages import VERSION as CUT
 from search.passages import Passage
@@ -185,8 +185,11 @@ def switch(session: Session, encoder_id: int) -> None:
     wanted.state, wanted.changed_at = EncoderState.ACTIVE.value, clock.now()
 
 
-def behind(session: Session, encoder_id: int, limit: int) -> list[int]:
-    """Assets whose rows are not those of the published version, or of none any more; without those already wished for."""
+def behind(session: Session, encoder_id: int, limit: int, asset_ids: Sequence[int] | None = None) -> list[int]:
+    """Assets, of these where some are named, whose rows are not those of the published version, or of none any more.
+
+    Without those already wished for.
+    """
     is_published = Version.state == VersionState.PUBLISHED.value
     wished = exists().where(Wish.kind == WishKind.EMBED_ASSET.value, Wish.object_id == Version.asset_id)
     missing = (
@@ -196,6 +199,7 @@ def behind(session: Session, encoder_id: int, limit: int) -> list[int]:
             is_published,
             or_(Embedded.version_id.is_(None), Embedded.version_id != Version.id, Embedded.cut != CUT),
             ~wished,
+            *(() if asset_ids is None else (among(session, Version.asset_id, asset_ids),)),
         )
         .order_by(Version.asset_id)
         .limit(limit)
@@ -207,6 +211,7 @@ def behind(session: Session, encoder_id: int, limit: int) -> list[int]:
             Embedded.version_id.is_not(None),
             ~exists().where(Version.asset_id == Embedded.asset_id, is_published),
             ~exists().where(Wish.kind == WishKind.EMBED_ASSET.value, Wish.object_id == Embedded.asset_id),
+            *(() if asset_ids is None else (among(session, Embedded.asset_id, asset_ids),)),
         )
         found += session.scalars(gone.order_by(Embedded.asset_id).limit(limit - len(found)))
     return found

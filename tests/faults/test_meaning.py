@@ -32,9 +32,8 @@ def with_model(service: Service, load: Callable[[], Encoder], **how: float) -> S
     """The same installation in a process whose settings name another model."""
     retry = how.get("retry", 0.05)
     meaning = Meaning(EncoderLoader(load, source="model", retry_seconds=[retry]), lambda _source: load())
-    return replace(
-        service, finder=Finder(service.engine, meaning), embedder=embedding.worker(service.database, meaning)
-    )
+    embedder = embedding.Embedder(service.database, meaning, mirror=embedding.mirror_of(service.database))
+    return replace(service, finder=Finder(service.engine, meaning), embedder=embedder.worker())
 
 
 def vectors_whole(service: Service) -> bool:
