@@ -337,7 +337,7 @@ _signals = (
 
 
 @cache
-def _signals_of(*, postgresql: bool) -> Select[tuple[int, int | None, str, str, bool]]:
+def _signals_of(*, postgresql: bool) -> Select[int, int | None, str, str, bool]:
     return _signals.where(among_given(Asset.id, postgresql=postgresql))
 
 
