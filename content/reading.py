@@ -203,12 +203,7 @@ def reach(session: Session, actor: Actor, deal: DealContext | None) -> Reach:
 
 @visibility.kept
 def _reached(actor: Actor, deal: DealContext | None) -> Select[str]:
-    numbers = select(
-        case(
-            (visibility.is_unlocked_for(actor, deal), Asset.id),
-            (Asset.shows_teaser, -Asset.id),
-        ).label("number")
-    )
+    numbers = select((visibility.side_of(actor, deal) * Asset.id).label("number"))
     each = numbers.where(visibility.exists_for(actor)).subquery()
     return select(func.aggregate_strings(cast(each.c.number, String), ","))
 

@@ -31,6 +31,7 @@ def kept(rule: Callable[Asked, Rule]) -> Callable[Asked, Rule]:
     return cast("Callable[Asked, Rule]", lru_cache(maxsize=KEPT)(rule))
 
 
+VISIBLE, LOCKED = 1, -1
 USES = tuple(kind.value for kind in UseKind if kind.is_use)
 
 
@@ -79,9 +80,9 @@ def locked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
 
 
 @kept
-def is_unlocked_for(actor: Actor, deal: DealContext | None) -> ColumnElement[bool]:
-    """Rule 4 alone, of assets that exist for this reader: whether the stage does not stand in the way."""
-    return _is_unlocked(actor, deal)
+def side_of(actor: Actor, deal: DealContext | None) -> ColumnElement[int]:
+    """Where an asset that exists for this reader stands: VISIBLE, LOCKED behind a later stage, or 0, unseen there."""
+    return case((_is_unlocked(actor, deal), VISIBLE), (Asset.shows_teaser, LOCKED), else_=0)
 
 
 @kept

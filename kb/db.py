@@ -177,8 +177,9 @@ def _begin_on_sqlite(connection: Connection) -> None:
 
 
 def _begin_on_postgresql(connection: Connection) -> None:
-    if not connection.get_execution_options().get("kb_write", True):
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+    """The driver begins with the first statement, and says then whether it may write."""
+    driver: Any = connection.connection.driver_connection
+    driver.read_only = None if connection.get_execution_options().get("kb_write", True) else True
 
 
 @event.listens_for(Session, "before_flush")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, literal
 
 from search.analysis import Term
 
@@ -39,27 +39,52 @@ class Fields(StrEnum):
     TITLE_TAGS = "title_tags"
 
 
-class Scope:
-    """Which assets an answer may come from, as a condition on `Asset` that the database tests.
+class Sides:
+    """Where assets stand for a reader, as the database tells it: a number for each that exists, 0 for all others.
 
     It remembers what it was asked for as long as it lives, which is one request: words, meaning and samples ask after
     the same assets again and again.
     """
 
-    def __init__(self, rule: ColumnElement[bool]) -> None:
-        self.rule = rule
+    def __init__(self, exists: ColumnElement[bool], number: ColumnElement[int]) -> None:
+        self.exists = exists
+        self.number = number
         self._known = np.zeros(0, np.int64)
-        self._visible = np.zeros(0, np.bool_)
+        self._numbers = np.zeros(0, np.int64)
 
-    def seen(self, ids: IntArray, ask: Callable[[IntArray], IntArray]) -> NDArray[np.bool_]:
-        """Which of the ids are visible; `ask` finds the visible among those that nobody asked for yet."""
-        new = np.setdiff1d(ids, self._known)
-        if len(new):
+    def of(self, ids: IntArray, ask: "Asking") -> IntArray:
+        """The number of each asset; `ask` is only given those that nobody asked for yet."""
+        _, is_known = places_in(self._known, ids)
+        if not is_known.all():
+            new = np.unique(ids[~is_known])
+            numbers = np.zeros(len(new), np.int64)
+            told = np.array([tuple(row) for row in ask(self, new)], np.int64).reshape(-1, 2)
+            numbers[np.searchsorted(new, told[:, 0])] = told[:, 1]
             known = np.concatenate((self._known, new))
-            visible = np.concatenate((self._visible, np.isin(new, ask(new))))
             order = np.argsort(known)
-            self._known, self._visible = known[order], visible[order]
-        return self._visible[np.searchsorted(self._known, ids)]
+            self._known, self._numbers = known[order], np.concatenate((self._numbers, numbers))[order]
+        return self._numbers[np.searchsorted(self._known, ids)]
+
+
+Asking = Callable[[Sides, IntArray], Iterable[Sequence[int]]]
+"""Finds id and number of those of the assets that exist."""
+
+
+class Scope:
+    """Which assets an answer may come from: a condition on `Asset` that the database tests.
+
+    Scopes of one reader may share their sides: then the database judges each asset once for all of them.
+    """
+
+    def __init__(self, rule: ColumnElement[bool], sides: Sides | None = None, number: int = 1) -> None:
+        self.rule = rule
+        self._sides = sides or Sides(rule, literal(number))
+        self._number = number
+
+    def seen(self, ids: IntArray, ask: Asking) -> NDArray[np.bool_]:
+        """Which of the ids may be answered with."""
+        found: NDArray[np.bool_] = self._sides.of(ids, ask) == self._number
+        return found
 
 
 Visible = IntArray | Scope
@@ -145,6 +170,9 @@ class Engine(Protocol):
 
     def rebuild(self, entries: Iterable[Entry]) -> None:
         """Fills a new index beside and swaps; also the way to make the first one."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What this thread asks inside goes one way to the index and costs it once; no other method needs it."""
 
     def lexical(self, terms: Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         """The visible assets that match, best first; `visible` is sorted ascending.

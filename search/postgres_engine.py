@@ -25,6 +25,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import uuid4
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import (
@@ -43,6 +44,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     String,
     Table,
+    bindparam,
     cast,
     delete,
     func,
@@ -59,6 +61,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable, DropTable
 
+from content import visibility
 from content.models import Asset
 from kb.db import Database
 from search import analysis, bm25
@@ -74,6 +77,7 @@ from search.engine import (
     IntArray,
     Matches,
     Scope,
+    Sides,
     Visible,
 )
 
@@ -82,13 +86,18 @@ SCHEMA: Final = "kb_index"
 LOCK: Final = 0x6B62_1D8
 """The number of the writers' lock."""
 SAMPLE: Final = 4_000
-"""Entries that a process keeps: about 3 kB each."""
-MOST_FETCHED: Final = 1_000
+"""Entries that a process keeps at most: about 3 kB each."""
+DRAWN: Final = 0.5
+"""Of a larger library only so much of them: enough to tell how rare words are, and each is asked after in every search."""
+MOST_FETCHED: Final = 600
 """Candidates that one search fetches from a larger library."""
-MOST_TEASED: Final = 300
+MOST_TEASED: Final = 200
 """The same of what is looked for in titles and tags alone: a strip of a few."""
 MOSTLY: Final = 0.5
-"""Who sees less of the library than this has the candidates narrowed by the rule before they are counted out."""
+"""Who sees less of the library than this has the candidates narrowed by the rule before they are counted out.
+
+A strip of titles is not worth that: of what it looks at, a bounded number, it shows what the rule lets through.
+"""
 HEAVY: Final = 4
 """As many of the weightiest common words are asked for together."""
 LOCK_SECONDS: Final = 10.0
@@ -117,6 +126,11 @@ def hash_of(token: str) -> int:
 def bucket_of(asset_id: int) -> int:
     """Where an asset stands in the drawing of samples."""
     return zlib.crc32(asset_id.to_bytes(8)) % BUCKETS
+
+
+def sampled(count: int, most: int) -> int:
+    """Below which bucket a library of `count` assets is sampled, where `most` are kept; BUCKETS for all of it."""
+    return BUCKETS if count <= most else max(1, int(BUCKETS * most * DRAWN) // count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,6 +233,14 @@ class Sample:
         return self.limit >= BUCKETS
 
 
+@dataclass(slots=True)
+class _Held:
+    """The connection of a thread that asks several things together, and the sample they are all told from."""
+
+    connection: Connection
+    sample: Sample | None = None
+
+
 class _Gone(IndexMissing):
     """A table that was there a moment ago: a rebuild has put another in its place, or there is none."""
 
@@ -234,7 +256,7 @@ def _looking_again(
             try:
                 return read(engine, *args, **kwargs)
             except _Gone:
-                continue
+                engine.forget()
         return read(engine, *args, **kwargs)
 
     return again
@@ -266,6 +288,7 @@ class PostgresEngine:
         self._writer: Connection | None = None
         self._sample: Sample | None = None
         self._sampling = threading.Lock()
+        self._thread = threading.local()
 
     # Writing
 
@@ -390,6 +413,27 @@ class PostgresEngine:
 
     # Reading
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        if self._held() is not None:
+            yield
+            return
+        with self._readers.connect() as connection:
+            self._thread.held = _Held(connection)
+            try:
+                yield
+            finally:
+                self._thread.held = None
+
+    def _held(self) -> _Held | None:
+        held: _Held | None = getattr(self._thread, "held", None)
+        return held
+
+    def forget(self) -> None:
+        """What is known of the index is asked for anew."""
+        with self._sampling:
+            self._sample = None
+
     @_looking_again
     def lexical(self, terms: abc.Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         if not terms:
@@ -424,12 +468,15 @@ class PostgresEngine:
         held_in = [_within(owners, tokens, fields) for owners, tokens in held]
         counts = [float(seen[owners].sum()) * scale for owners in held_in]
         weighed = bm25.weights(terms, counts, float(seen.sum()) * scale)
-        any_of, all_of = _wanted(
-            weighed, hashes, counts, [set(owners[seen[owners]].tolist()) for owners in held_in], scale, most
-        )
         column = "head" if fields is Fields.TITLE_TAGS else "words"
-        within = visible if float(seen.mean() if len(seen) else 0.0) < MOSTLY else None
-        fetch = partial(self._candidates, connection, _entries(sample.build), within, 3 * most)
+        is_narrowed = fields is Fields.ALL and float(seen.mean() if len(seen) else 0.0) < MOSTLY
+        within = visible if is_narrowed else None
+        asked = seen if is_narrowed else np.ones(len(seen), np.bool_)
+        holders = [owners[asked[owners]] for owners in held_in]
+        any_of, all_of = _wanted(
+            weighed, hashes, [len(one) * scale for one in holders], [set(one.tolist()) for one in holders], scale, most
+        )
+        fetch = partial(self._candidates, connection, _entries(sample.build), within, 2 * most)
         found = fetch(column, any_of, all_of)
         if not any_of and not all_of:
             heaviest = max(weighed, key=lambda one: one[1])[0]
@@ -437,7 +484,7 @@ class PostgresEngine:
             if len(found) < most and column == "words":
                 found = np.union1d(found, fetch(column, [hashes[heaviest]], []))
         allowed = found if within is not None else found[_seen(connection, found, visible)]
-        docs = self._named(connection, sample.build, allowed[-2 * most :])  # of too many, the newest
+        docs = self._named(connection, sample.build, allowed)
         return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields, weighed)
 
     def _candidates(
@@ -467,8 +514,7 @@ class PostgresEngine:
 
     def _named(self, connection: Connection, build: str, asset_ids: IntArray) -> Docs:
         table = _entries(build)
-        rows = select(*_doc_columns(table)).where(among(table.c.asset_id, asset_ids), ~table.c.gone)
-        return Docs.of(connection.execute(rows).all())
+        return Docs.of(_fetched(connection, table, _doc_columns(table), asset_ids))
 
     @_looking_again
     def facets_of(self, asset_ids: IntArray) -> FacetTable:
@@ -478,9 +524,7 @@ class PostgresEngine:
             if sample.is_whole:
                 return _of_rows(sample.docs.asset_ids, sample.codes, wanted)
             table = _entries(sample.build)
-            rows = connection.execute(
-                select(table.c.asset_id, table.c.codes).where(among(table.c.asset_id, wanted), ~table.c.gone)
-            ).all()
+            rows = _fetched(connection, table, (table.c.asset_id, table.c.codes), wanted)
             return _of_rows(np.array([row[0] for row in rows], np.int64), _codes([row[1] for row in rows]), wanted)
 
     @_looking_again
@@ -516,13 +560,23 @@ class PostgresEngine:
                 raise IndexDamaged(f"{damaged} entries of the search index are not what was written")
 
     def close(self) -> None:
-        with self._sampling:
-            self._sample = None
+        self.forget()
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._damage_told(), self._readers.connect() as connection:
-            yield connection
+        held = self._held()
+        if held is None:
+            with self._damage_told(), self._readers.connect() as connection:
+                yield connection
+            return
+        try:
+            with self._damage_told():
+                yield held.connection
+        except BaseException:
+            held.sample = None
+            with contextlib.suppress(DBAPIError):
+                held.connection.rollback()  # what comes after it begins anew
+            raise
 
     @contextlib.contextmanager
     def _damage_told(self) -> Iterator[None]:
@@ -546,11 +600,19 @@ class PostgresEngine:
 
     def _refreshed(self, connection: Connection) -> Sample:
         """The sample as of the newest write."""
+        held = self._held()
+        if held is None:
+            return self._of_newest(connection)
+        if held.sample is None:
+            held.sample = self._of_newest(connection)
+        return held.sample
+
+    def _of_newest(self, connection: Connection) -> Sample:
+        sample = self._sample
+        if sample is not None and self._is_newest(connection, sample):
+            return sample
         build = self._build(connection)
         newest = self._newest(connection, build)
-        sample = self._sample
-        if sample is not None and (sample.build, sample.newest) == (build, newest):
-            return sample
         with self._sampling:
             sample = self._sample
             if sample is None or sample.build != build:
@@ -559,6 +621,13 @@ class PostgresEngine:
                 sample = self._brought_on(connection, sample)
             self._sample = sample
         return sample
+
+    @staticmethod
+    def _is_newest(connection: Connection, sample: Sample) -> bool:
+        """Whether nothing was built or written since, asked at once; _Gone where its table is no more."""
+        newest = func.coalesce(select(func.max(_entries(sample.build).c.written)).scalar_subquery(), 0)
+        row = connection.execute(select(_current.c.build, _current.c.format, newest)).first()
+        return row is not None and tuple(row) == (sample.build, FORMAT, sample.newest)
 
     @staticmethod
     def _newest(connection: Connection, build: str) -> int:
@@ -579,7 +648,7 @@ class PostgresEngine:
 
     def _drawn(self, connection: Connection, build: str) -> Sample:
         count = self._count(connection, build)
-        limit = BUCKETS if count <= self._size else max(1, BUCKETS * self._size // count)
+        limit = sampled(count, self._size)
         newest = self._newest(connection, build)
         rows = [row for row in self._below(connection, build, limit, 0) if not row.gone]
         docs = Docs.of([row[:5] for row in rows])
@@ -719,27 +788,58 @@ def _indexes(table: Table) -> tuple[Index, ...]:
     )
 
 
+def _fetched(
+    connection: Connection, table: Table, columns: abc.Iterable[Column[Any]], asset_ids: IntArray
+) -> list[tuple[Any, ...]]:
+    """Rows of these assets in the driver's binary form: as text, in which others come, bytes take twice as long."""
+    statement = sql.SQL("SELECT {} FROM {} WHERE asset_id = ANY(%s::bigint[]) AND NOT gone").format(
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in columns), sql.Identifier(SCHEMA, table.name)
+    )
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor(binary=True) as cursor:
+            rows: list[tuple[Any, ...]] = cursor.execute(statement, [_array(asset_ids)]).fetchall()
+            return rows
+    except psycopg.OperationalError as error:
+        connection.invalidate(error)
+        raise OperationalError("", {}, error, connection_invalidated=True) from error
+    except psycopg.ProgrammingError as error:
+        raise ProgrammingError("", {}, error) from error
+    except psycopg.Error as error:
+        raise DBAPIError("", {}, error) from error
+
+
 def _doc_columns(table: Table) -> tuple[Column[Any], ...]:
     return (table.c.asset_id, table.c.title_length, table.c.tags_length, table.c.body_length, table.c.packed)
 
 
 def among(column: SQLColumnExpression[int], ids: IntArray) -> ColumnElement[bool]:
     """Whether a column is one of these ids, as one parameter."""
-    written = "{" + ",".join(map(str, ids.tolist())) + "}"  # the driver takes ten times as long over a list
-    return column == func.any(cast(literal(written, String), ARRAY(BigInteger)))
+    return column == func.any(cast(literal(_array(ids), String), ARRAY(BigInteger)))
 
 
 def _seen(connection: Connection, asset_ids: IntArray, visible: Visible) -> BoolArray:
     """Which of these ids the reader may see; the database is asked where a rule says so."""
     if not isinstance(visible, Scope):
         return np.isin(asset_ids, np.asarray(visible, np.int64))
-    rule = visible.rule
-    return visible.seen(asset_ids, lambda new: np.array(connection.scalars(visible_among(rule, new)).all(), np.int64))
+    return visible.seen(asset_ids, partial(told_sides, connection))
 
 
-def visible_among(rule: ColumnElement[bool], asset_ids: IntArray) -> Select[int]:
-    """The statement that finds which of these assets the rule lets through."""
-    return select(Asset.id).where(among(Asset.id, asset_ids), rule)
+def told_sides(connection: Connection, sides: Sides, asset_ids: IntArray) -> abc.Sequence[abc.Sequence[int]]:
+    """Where those of these assets stand that exist for a reader, each with its id."""
+    return connection.execute(_sides(sides.exists, sides.number), {"given": _array(asset_ids)}).all()
+
+
+@lru_cache(maxsize=visibility.KEPT)
+def _sides(exists: ColumnElement[bool], number: ColumnElement[int]) -> Select[int, int]:
+    """Kept as the rules are: they are long, and a statement made anew is understood anew."""
+    given = Asset.id == func.any(cast(bindparam("given", type_=String()), ARRAY(BigInteger)))
+    return select(Asset.id, number).where(given, exists)
+
+
+def _array(ids: IntArray) -> str:
+    """Ids as PostgreSQL writes them: the driver takes ten times as long over a list."""
+    return "{" + ",".join(map(str, ids.tolist())) + "}"
 
 
 def _codes(packed: abc.Sequence[bytes]) -> FacetTable:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +56,7 @@ from search.matrix import (
     together,
     without_language,
 )
-from search.postgres_engine import BUCKETS, SAMPLE, SCHEMA, among, bucket_of, ddl, visible_among
+from search.postgres_engine import SAMPLE, SCHEMA, among, bucket_of, ddl, sampled, told_sides
 from search.vectors import CHUNK, EncoderRow, KnownEncoder
 
 LOCK: Final = 0x6B62_1D9
@@ -66,7 +66,7 @@ FURTHER: Final = 4
 MOST_LOOKED_AT: Final = 12_800
 MOST_SCANNED: Final = 1_000
 """The widest beam that HNSW takes."""
-MOST_ALSO: Final = 400
+MOST_ALSO: Final = 250
 """As many of what the words found are measured, the best first."""
 
 log = structlog.get_logger(__name__)
@@ -272,7 +272,7 @@ class PostgresKeeper:
         return PostgresSpace(session, encoder, self._sample(session, encoder, state))
 
     def _sample(self, session: Session, encoder: KnownEncoder, state: _State) -> Matrix:
-        limit = max(1, BUCKETS * self._size // state.assets)
+        limit = sampled(state.assets, self._size)
         held = self._sampled
         if held is not None and held[0] == encoder.id and held[2].stamp >= encoder.stamp:
             return held[2]
@@ -384,8 +384,7 @@ class PostgresSpace:
     def _visible(self, ids: IntArray, visible: Visible) -> IntArray:
         if not isinstance(visible, Scope):
             return np.intersect1d(ids, np.asarray(visible, np.int64))
-        rule = visible.rule
-        seen = visible.seen(ids, lambda new: np.array(self._session.scalars(visible_among(rule, new)).all(), np.int64))
+        seen = visible.seen(ids, partial(told_sides, self._session.connection()))
         return np.sort(ids[seen])
 
     def _near(self, vector: Float32Array, visible: Visible, limit: int) -> IntArray:

@@ -34,7 +34,7 @@ from search import (
 from search.analysis import Term
 from search.candidates import Candidates, Lexical
 from search.encoder import CannotEncode
-from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Visible
+from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Sides, Visible
 from search.loading import ModelLoader
 from search.matrix import Spot
 from search.meaning import Meaning, Nearby
@@ -153,9 +153,10 @@ def reach_of(session: Session, finder: Finder, actor: Actor, deal: DealContext |
     if not finder.engine.takes_rules:
         found = reading.reach(session, actor, deal)
         return Reach(found.visible, found.locked, lambda: found)
+    sides = Sides(visibility.exists_for(actor), visibility.side_of(actor, deal))
     return Reach(
-        Scope(visibility.visible_to(actor, deal)),
-        Scope(visibility.locked_for(actor, deal)),
+        Scope(visibility.visible_to(actor, deal), sides, visibility.VISIBLE),
+        Scope(visibility.locked_for(actor, deal), sides, visibility.LOCKED),
         cache(lambda: reading.reach(session, actor, deal)),
     )
 
@@ -178,6 +179,13 @@ def search(
 ) -> SearchPage:
     """Find what the reader may see; a damaged index is answered from the database, and says so."""
     require(actor, Permission.SEARCH)
+    with finder.engine.together():
+        return _search(session, finder, actor, deal, query, language)
+
+
+def _search(
+    session: Session, finder: Finder, actor: Actor, deal: DealContext | None, query: Query, language: str
+) -> SearchPage:
     started = time.perf_counter()
     if query.parsed.is_plain and query.text and query.mode is not Mode.LEXICAL:
         finder.meaning.foresee(query.text)

@@ -18,7 +18,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
@@ -215,6 +215,9 @@ class WhooshEngine:
                 shutil.rmtree(path, ignore_errors=True)
 
     # Reading
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def lexical(self, terms: Sequence[Term], visible: Visible, *, fields: Fields = Fields.ALL) -> Matches:
         with self._reading() as snapshot:

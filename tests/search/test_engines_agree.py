@@ -14,7 +14,7 @@ from kb.db import Database
 from search import evaluate, suggesting, upkeep
 from search import service as searching
 from search.evaluate import Collection, Setting
-from search.postgres_engine import ITEM, Docs, Lexicon, PostgresEngine
+from search.postgres_engine import DRAWN, ITEM, Docs, Lexicon, PostgresEngine
 from search.query import Mode, Query
 from search.service import Finder, SearchPage
 from tests.conftest import CORPUS, PostgreSql
@@ -54,7 +54,7 @@ def test_judged_questions_are_answered_alike(name: str, empty_database: Database
         expected = evaluate.measure(embedded, setting)
     whole, sampled = (
         PostgresEngine(empty_database),
-        PostgresEngine(empty_database, sample=len(collection.documents) // 3, most_named=0),
+        PostgresEngine(empty_database, sample=int(len(collection.documents) / 3 / DRAWN), most_named=0),
     )
     with evaluate.bench(collection, None, engine=whole) as filled:
         found = evaluate.measure(filled, setting)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import literal, select, text
 from sqlalchemy.orm import Session
 
 from content.models import Asset
@@ -16,7 +16,7 @@ from kb.outbox import WishKind
 from search import embedding, languages, postgres_near, vectors
 from search.embedding import Embedder
 from search.encoder import EncoderLoader
-from search.engine import IntArray, Scope
+from search.engine import IntArray, Scope, Sides
 from search.fake_encoder import FakeEncoder
 from search.languages import Means
 from search.matrix import Keeper
@@ -114,18 +114,20 @@ def test_a_rule_and_ids_say_the_same_and_what_words_found_is_measured(large: tup
             assert space.nearest(asked(3), Scope(Asset.id < 0), 5).asset_ids.tolist() == []
 
 
-def test_a_scope_asks_after_each_asset_once() -> None:
+def test_sides_ask_after_each_asset_once_for_all_scopes_of_a_reader() -> None:
     asked_for: list[list[int]] = []
 
-    def even(ids: IntArray) -> IntArray:
+    def told(_sides: Sides, ids: IntArray) -> list[tuple[int, int]]:
         asked_for.append(ids.tolist())
-        return ids[ids % 2 == 0]
+        return [(int(one), 1 if one % 2 == 0 else -1) for one in ids if one < 10][::-1]
 
-    scope = Scope(Asset.id > 0)
-    assert scope.seen(np.array([4, 1, 2]), even).tolist() == [True, False, True]
-    assert scope.seen(np.array([9, 2, 6, 2]), even).tolist() == [False, True, True, True]
-    assert scope.seen(np.array([], np.int64), even).tolist() == []
-    assert asked_for == [[1, 2, 4], [6, 9]]
+    sides = Sides(Asset.id < 10, literal(0))
+    even, odd = Scope(Asset.id > 0, sides, 1), Scope(Asset.id > 0, sides, -1)
+    assert even.seen(np.array([4, 1, 2, 10]), told).tolist() == [True, False, True, False]
+    assert odd.seen(np.array([4, 1, 2, 10]), told).tolist() == [False, True, False, False]
+    assert odd.seen(np.array([9, 2, 6, 2]), told).tolist() == [True, False, False, False]
+    assert even.seen(np.array([], np.int64), told).tolist() == []
+    assert asked_for == [[1, 2, 4, 10], [6, 9]]
 
 
 def test_changes_are_followed_and_gone_encoders_forgotten(large: tuple[Service, list[int]]) -> None:
