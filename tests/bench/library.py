@@ -311,7 +311,16 @@ def _put(
             session.flush()
             session.execute(
                 insert(Rendered),
-                [{"digest": digest, "html": "", "plain": one.plain, "sections": sections, "failed": "", "likeness": ""}],
+                [
+                    {
+                        "digest": digest,
+                        "html": "",
+                        "plain": one.plain,
+                        "sections": sections,
+                        "failed": "",
+                        "likeness": "",
+                    }
+                ],
             )
             session.add(_version(asset, one, digest, owner, now - timedelta(minutes=source.randint(1, 100_000))))
             for values in tags.values():
