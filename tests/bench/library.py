@@ -318,7 +318,7 @@ def _put(
                         "plain": one.plain,
                         "sections": sections,
                         "failed": "",
-                        "likeness": "",
+                        "likeness": b"",
                     }
                 ],
             )
