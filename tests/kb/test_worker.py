@@ -63,6 +63,18 @@ def test_a_wish_of_another_connection_wakes_the_worker_within_a_second(any_datab
     assert sorted(took)[2] < 1.0, took
 
 
+@pytest.mark.usefixtures("no_sweep")
+def test_commits_wake_it_but_do_not_make_it_sweep(any_database: Service) -> None:
+    """Each search commits what was asked: a sweep for each would cost more than the searches."""
+    done: Queue[int] = Queue()
+    swept: list[int] = []
+    with running(any_database, lambda object_ids: done.put(object_ids[0]), lambda: swept.append(1)):
+        for number in range(1, 4):
+            wish(any_database.database, number)
+            assert done.get(timeout=PATIENCE) == number
+    assert swept == [1]
+
+
 def test_what_waited_while_no_worker_ran_is_done_at_its_start(any_database: Service) -> None:
     done: Queue[int] = Queue()
     wish(any_database.database, 11)

@@ -14,7 +14,7 @@ from content.models import Asset
 from kb import clock, outbox
 from kb.app import Service
 from kb.outbox import NotNow, WishKind
-from search import embedding, encoder, vectors
+from search import embedding, encoder, feed, vectors
 from search.embedding import Embedder
 from search.encoder import EncoderLoader
 from search.fake_encoder import FakeEncoder
@@ -130,6 +130,32 @@ def test_only_what_is_behind_is_wished_for_and_only_once(make: Make) -> None:
     with make.service.database.reading() as session:
         wished = select(func.count()).where(outbox.Wish.kind == WishKind.EMBED_ASSET.value)
         assert session.scalar(wished) == 3
+
+
+def wished(make: Make) -> list[int]:
+    with make.service.database.reading() as session:
+        wishes = select(outbox.Wish.object_id).where(outbox.Wish.kind == WishKind.EMBED_ASSET.value)
+        return sorted(session.scalars(wishes))
+
+
+def test_what_is_indexed_is_wished_for_though_the_look_rests(make_any: Make) -> None:
+    """A large library is looked at seldom; what is published or withdrawn is embedded at once all the same."""
+    database, kept = make_any.service.database, make_any.asset("Kept", TEXT)
+    embedder = Embedder(database, meaning_with(Counting()), look_seconds=3_600)
+    index = feed.handlers(database, make_any.service.engine, embedder.wish_for)
+    outbox.drain(database, index)
+    assert wished(make_any) == [], "nobody has looked yet, and the first look sees all"
+    embedder.look()
+    outbox.drain(database, embedder.handlers())
+    fresh = make_any.asset("Fresh", TEXT)
+    embedder.look()
+    outbox.drain(database, index)
+    assert wished(make_any) == [fresh.id], "and nothing of what has its vectors"
+    outbox.drain(database, embedder.handlers())
+    assert progress(make_any) == (2, 2)
+    make_any.withdraw(kept)
+    outbox.drain(database, index)
+    assert wished(make_any) == [kept.id], "its rows go"
 
 
 def test_a_waiting_model_makes_nothing_late(make: Make) -> None:

@@ -337,3 +337,34 @@ def test_many_threads_read_while_one_writes(engine: Engine) -> None:
     for reader in readers:
         reader.join()
     assert wrong == []
+
+
+def test_what_is_asked_together_is_answered_as_one_by_one(engine: Engine) -> None:
+    alone = find(engine, "expensive"), find(engine, "停机"), engine.facets_of(ids(5, 11)).codes.tolist()
+    with engine.together():
+        with engine.together():
+            assert find(engine, "expensive") == alone[0]
+        assert (find(engine, "停机"), engine.facets_of(ids(5, 11)).codes.tolist()) == alone[1:]
+    engine.apply([Entry(8, "f8", "Also expensive", "Very.")], ())
+    with engine.together():
+        assert set(find(engine, "expensive")) == {*alone[0], 8}
+
+
+def test_a_rebuild_beside_disturbs_nothing_that_is_asked_together(engine: Engine) -> None:
+    rebuilding = Thread(target=engine.rebuild, args=([Entry(8, "f8", "Expensive", "Very.")],))
+    with engine.together():
+        before = find(engine, "expensive", 5, 8)
+        rebuilding.start()
+        rebuilding.join(0.3)
+        assert find(engine, "expensive", 5, 8) in (before, [8])
+    rebuilding.join()
+    assert find(engine, "expensive", 5, 8) == [8]
+
+
+def test_after_damage_what_is_asked_together_goes_on(unbuilt: Engine) -> None:
+    with unbuilt.together():
+        for _ in range(2):
+            with pytest.raises(IndexMissing):
+                find(unbuilt, "expensive", 5)
+    unbuilt.rebuild(LIBRARY)
+    assert find(unbuilt, "expensive", 5) == [5]
