@@ -42,6 +42,10 @@ browser:
 		{ command -v sudo >/dev/null && sudo -n sh -c 'apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk >/dev/null'; } || \
 		echo "Chromium is not installed: browser tests will be skipped (apt-get install chromium fonts-noto-cjk)"
 
+# Tests start the command hundreds of times: it is compiled once, wherever the environment says otherwise.
+test check soak: export PYTHONDONTWRITEBYTECODE :=
+test check soak: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
+
 test: test-tools browser
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -27,19 +28,35 @@ PROBLEM = "application/problem+json"
 area = Area("api", __name__, url_prefix=PREFIX)
 
 
-class Strict(BaseModel):
+class Described(BaseModel):
+    """A model that is described once: each route asks for its models and for every refusal, a thousand times at a start.
+
+    Whoever takes the description copies it before changing it, as spectree does.
+    """
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **how: Any) -> dict[str, Any]:
+        return _description(cls, *args, **how)
+
+
+@cache
+def _description(model: type[Described], *args: Any, **how: Any) -> dict[str, Any]:
+    return super(Described, model).model_json_schema(*args, **how)
+
+
+class Strict(Described):
     """A request body or query: unknown names are refused, nothing is guessed."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=100_000)
 
 
-class Shown(BaseModel):
+class Shown(Described):
     """Part of an answer."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
-class Problem(BaseModel):
+class Problem(Described):
     """RFC 9457, with a stable `code`."""
 
     model_config = ConfigDict(extra="allow")

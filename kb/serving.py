@@ -20,7 +20,6 @@ from kb.errors import WrongSettings
 
 THREADS = 8
 STOP_SECONDS = 10
-OBJECTS_A_SWEEP = 20_000
 SOCKET_VARIABLE = "INHERITED_SOCKET_OF_KB"  # not KB_…: those are settings, and an unknown one is refused
 
 log = structlog.get_logger(__name__)
@@ -77,12 +76,11 @@ def serve(app: Flask, settings: Settings, listener: socket.socket, on_stop: Call
 def _share_the_machine() -> None:
     """Settings of a process that answers many at once, each request on one core.
 
-    What the program itself consists of is never garbage, and a request makes too much for Python's default pace. A
-    product of vectors on all cores waits for those that encode and count words meanwhile.
+    What the program itself consists of is never garbage. A product of vectors on all cores waits for those that encode
+    and count words meanwhile.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS_A_SWEEP, 20, 50)
     threadpool_limits(limits=1, user_api="blas")
 
 

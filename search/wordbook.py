@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 import rjieba
 import structlog
-from pypinyin import Style, lazy_pinyin
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -94,22 +93,34 @@ def _letters(book: Wordbook) -> Mapping[str, Sequence[str]]:
     return {letters: sorted(words, key=lambda word: -book.count(word)) for letters, words in found.items()}
 
 
+def _syllables(text: str, style: str = "NORMAL") -> list[str]:
+    """The syllables of a text; its book is read when it is first asked for, half a second that most commands need not wait."""
+    from pypinyin import Style, lazy_pinyin  # noqa: PLC0415
+
+    return lazy_pinyin(text, style=getattr(Style, style))
+
+
+def warm() -> None:
+    """Read behind everybody's back what the first one who types would wait for."""
+    _syllables("")
+
+
 @lru_cache(maxsize=65_536)
 def sound(text: str) -> str:
     """A text as it sounds, without tones and blanks; what is not Chinese stays."""
-    return "".join(lazy_pinyin(text)).replace(" ", "")
+    return "".join(_syllables(text)).replace(" ", "")
 
 
 @lru_cache(maxsize=16_384)
 def initials(text: str) -> str:
     """The first letters of the syllables: 客户嫌贵 is khxg."""
-    return "".join(lazy_pinyin(text, style=Style.FIRST_LETTER)).replace(" ", "")
+    return "".join(_syllables(text, "FIRST_LETTER")).replace(" ", "")
 
 
 @lru_cache(maxsize=65_536)
 def blurred(word: str) -> str:
     """A Chinese word's sound as a southern ear or a hurried hand has it: zh is z, -ng is -n, l is n."""
-    return "-".join(_blurred(syllable) for syllable in lazy_pinyin(word))
+    return "-".join(_blurred(syllable) for syllable in _syllables(word))
 
 
 def _blurred(syllable: str) -> str:
