@@ -41,7 +41,7 @@ def whatwg(location: str) -> str:
 
 
 @pytest.mark.parametrize("target", FOREIGN)
-def test_A55_no_next_leaves_our_origin(make: Make, sign_in: SignIn, target: str) -> None:
+def test_A55_no_next_leaves_our_origin(target: str) -> None:
     assert whatwg(safe_next(target)) == "127.0.0.1"
     assert safe_next(safe_next(target)) == safe_next(target)
     assert whatwg(dealing.with_deal(safe_next(target), "D-1//evil.example")) == "127.0.0.1"
@@ -169,17 +169,18 @@ def _put(service: Service, user: User, role: Role) -> None:
 
 
 WRITES = [surface for surface in INVENTORY if surface.method == "POST"]
+LOT = 24
+"""Ways to write that are tried in one world: none of them changes anything, as is looked at after each."""
 
 
-@pytest.mark.parametrize("surface", WRITES, ids=lambda surface: surface.endpoint)
+@pytest.mark.parametrize("first", range(0, len(WRITES), LOT))
 def test_A59_no_write_without_our_token_and_origin(
-    make: Make, sign_in: SignIn, app: Flask, rows: Callable[[], object], surface: object
+    make: Make, sign_in: SignIn, app: Flask, rows: Callable[[], object], first: int
 ) -> None:
     admin = make.user(Role.ADMIN, Role.REVIEWER)
     asset = make.asset("Seen")
     browser, stranger = sign_in(admin), sign_in(make.user())
-    rule = next(rule.rule for rule in app.url_map.iter_rules() if rule.endpoint == surface.endpoint)
-    path = re.sub(r"<[^>]+>", asset.public_id, rule)
+    rules = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}
     form = {
         "reason": "x",
         "language": "en",
@@ -193,28 +194,26 @@ def test_A59_no_write_without_our_token_and_origin(
     body = {"reason": "x", "event_id": "csrf", "kind": "view", "asset": asset.public_id}
     anonymous = anonymous_form(sign_in(None)).csrf
     own = browser.csrf
-    before = rows()
-    for token, headers in (
-        ("", {}), (stranger.csrf, {}), (anonymous, {}), (own[::-1], {}), (own, {"Origin": "https://evil.example"}), (own, {"Origin": "null"}), (own, {"Origin": "http://["}),
-        (own, {"Origin": "https://127.0.0.1.evil.example"}), (own, {"Sec-Fetch-Site": "cross-site"}), (own, {"Sec-Fetch-Site": "same-site"}), ("", {"Authorization": "Bearer kb_made_up"}), ("", {"X-HTTP-Method-Override": "POST"}),
-    ):  # fmt: skip
-        browser.csrf = ""
-        for sent in (
-            {"data": form},
-            {"json": body},
-            {"data": '{"reason":"x"}', "content_type": "text/plain"},
-            {"query_string": form},
-        ):
-            got = browser.post(path, headers={**headers, **({"X-CSRFToken": token} if token else {})}, **sent)
-            assert got.status_code == 400, (headers, sent)
-    assert browser.get(path, query_string={**form, "_method": "POST", "csrf_token": own}).status_code in {
-        200,
-        302,
-        404,
-        405,
-        422,  # a read that knows none of these words
-    }
-    assert rows() == before
+    for surface in WRITES[first : first + LOT]:
+        path = re.sub(r"<[^>]+>", asset.public_id, rules[surface.endpoint])
+        before = rows()
+        for token, headers in (
+            ("", {}), (stranger.csrf, {}), (anonymous, {}), (own[::-1], {}), (own, {"Origin": "https://evil.example"}), (own, {"Origin": "null"}), (own, {"Origin": "http://["}),
+            (own, {"Origin": "https://127.0.0.1.evil.example"}), (own, {"Sec-Fetch-Site": "cross-site"}), (own, {"Sec-Fetch-Site": "same-site"}), ("", {"Authorization": "Bearer kb_made_up"}), ("", {"X-HTTP-Method-Override": "POST"}),
+        ):  # fmt: skip
+            browser.csrf = ""
+            for sent in (
+                {"data": form},
+                {"json": body},
+                {"data": '{"reason":"x"}', "content_type": "text/plain"},
+                {"query_string": form},
+            ):
+                got = browser.post(path, headers={**headers, **({"X-CSRFToken": token} if token else {})}, **sent)
+                assert got.status_code == 400, (surface.endpoint, headers, sent)
+        got = browser.get(path, query_string={**form, "_method": "POST", "csrf_token": own})
+        # 422 is a read that knows none of these words
+        assert got.status_code in {200, 302, 404, 405, 422}, surface.endpoint
+        assert rows() == before, surface.endpoint
 
 
 def test_A59_no_get_changes_anything_but_views_and_searches(
