@@ -483,6 +483,10 @@ class PostgresEngine:
             found = fetch("head", [hashes[heaviest]], [])
             if len(found) < most and column == "words":
                 found = np.union1d(found, fetch(column, [hashes[heaviest]], []))
+        if within is None and fields is Fields.ALL and len(found) >= 2 * most:
+            # others' texts may crowd out the few that this reader may see
+            fetch, within = partial(self._candidates, connection, _entries(sample.build), visible, 2 * most), visible
+            found = fetch(column, any_of or [hashes[max(weighed, key=lambda one: one[1])[0]]], all_of)
         allowed = found if within is not None else found[_seen(connection, found, visible)]
         docs = self._named(connection, sample.build, allowed)
         return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields, weighed)

@@ -165,6 +165,23 @@ def test_who_sees_little_of_a_large_library_finds_all_of_it(postgresql_database:
     assert {hit.asset.id for hit in page.hits} == seen
 
 
+@pytest.mark.postgresql
+def test_hidden_texts_do_not_crowd_out_the_few_that_may_be_seen(postgresql_database: Service) -> None:
+    """Who sees most of a large library finds the few texts on a word that stands in many hidden ones."""
+    make = Make(postgresql_database)
+    for number in range(30):
+        make.asset(f"sparrow hidden {number}", "sparrow", tier=Tier.RESTRICTED)
+    seen = {make.asset(f"sparrow seen {number}", "sparrow").id for number in range(3)}
+    for number in range(60):
+        make.asset(f"pigeon {number}", "pigeon")
+    engine = PostgresEngine(make.service.database, sample=60, most=2, most_named=0)
+    upkeep.rebuild(make.service.database, engine)
+    finder = Finder(engine, make.service.meaning)
+    with make.service.database.reading() as session:
+        page = searching.search(session, finder, make.actor(make.user()), None, Query.of("sparrow"), "en")
+    assert {hit.asset.id for hit in page.hits} == seen
+
+
 def test_words_of_a_sample_brought_on_are_those_of_one_drawn_anew() -> None:
     source = np.random.default_rng(5)
 
