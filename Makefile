@@ -36,10 +36,12 @@ $(VENV)/.test-tools: $(VENV)/.installed requirements-test.lock
 	$(PIP) install --no-deps --require-hashes -r requirements-test.lock
 	@touch $@
 
-# Chromium comes from the system; without rights to install it, browser tests are skipped and say so.
+# Chromium comes from the system; without rights to install it, browser tests are skipped and say so. The headless shell
+# is the same engine and four times as quick; where a system has none, the browser itself is taken.
+APT := apt-get update -qq && apt-get install -y -qq fonts-noto-cjk >/dev/null && { apt-get install -y -qq chromium-headless-shell >/dev/null || apt-get install -y -qq chromium >/dev/null; }
 browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
-		{ command -v sudo >/dev/null && sudo -n sh -c 'apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk >/dev/null'; } || \
+	@command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" = 0 ] && { $(APT); }; } || \
+		{ command -v sudo >/dev/null && sudo -n sh -c '$(APT)'; } || command -v chromium >/dev/null || \
 		echo "Chromium is not installed: browser tests will be skipped (apt-get install chromium fonts-noto-cjk)"
 
 # Tests start the command hundreds of times: it is compiled once, wherever the environment says otherwise.

@@ -19,8 +19,11 @@ from tests.faults.machines import PATIENCE, Ledger, holds, machines, token_of, u
 pytestmark = pytest.mark.postgresql
 ROUNDS = 12 if os.environ.get("TESTS_ROUNDS") == "full" else 1
 TEXTS = 60
+ROUND_SECONDS = 120
+"""At most, on a busy machine: a machine starts within thirty, and what a killed worker had claimed waits for a minute."""
 
 
+@pytest.mark.timeout(300 + ROUNDS * ROUND_SECONDS)
 def test_one_of_two_machines_is_killed_at_random(postgresql_database: Service, tmp_path: Path) -> None:
     service, make = postgresql_database, Make(postgresql_database)
     steady = [make.asset(f"Steady {number}", f"The steady window {number}.").public_id for number in range(TEXTS)]

@@ -124,6 +124,7 @@ def test_search_works_without_script(chromium, demo: Demo) -> None:  # type: ign
     page.wait_for_url("**q=downtime**")
     assert "talking about the cutover window" in page.locator("#found").inner_text()
     page.click("#found .hits a >> nth=0")
+    page.wait_for_url("**/assets/**")
     assert page.locator("h1").count() == 1
     context.close()
 
