@@ -97,7 +97,7 @@ from kb.worker import Worker
 from review import absence, calendars, inbox, recalls, registers, rounds, second_look, sla, urgent
 from review.hours import Calendar
 from review.models import Evidence, ReferencePermission
-from search import embedding, encoder, feed, gaps, quality, reranker, saved, wordbook
+from search import dictionary, embedding, encoder, feed, gaps, quality, reranker, saved, wordbook
 from search.engine import Engine, IndexDamaged
 from search.meaning import Meaning
 from search.postgres_engine import PostgresEngine
@@ -231,6 +231,7 @@ def create_app(service: Service, addresses: tuple[str, ...] = ()) -> Flask:
     service.meaning.start()
     service.finder.reranker.start()
     Thread(target=wordbook.warm, name="kb-warm", daemon=True).start()
+    dictionary.warm()
     Bootstrap5(app)
     Babel(app, locale_selector=language.choose)
     language.serve_catalogue(app)

@@ -77,10 +77,18 @@ _DASHES: Final = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word a query looks for; `weight` says how much of the query's sense it carries (0..1]."""
+    """One word a query looks for; `weight` says how much of the query's sense it carries (0..1].
+
+    Tokens in `also` mean the same: a text that holds one of them holds the word, and all of them count together.
+    """
 
     text: str
     weight: float = 1.0
+    also: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return (self.text, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +304,31 @@ def query_terms(text: str) -> list[Term]:
         target = common if is_common else found
         target[term.text] = max(term.weight, target.get(term.text, 0.0))
     return [Term(token, weight) for token, weight in list((found or common).items())[:MOST_TERMS]]
+
+
+class Word(NamedTuple):
+    """A word of a query as it is written, folded; `before` is the Chinese word that it follows without a gap."""
+
+    text: str
+    is_chinese: bool
+    before: str = ""
+
+
+def query_words(text: str) -> list[Word]:
+    """The words of a query without those that stand for grammar."""
+    found: list[Word] = []
+    for piece in _pieces(fold(text), text):
+        if not piece.cjk:
+            if piece.text not in ENGLISH_STOPS:
+                found.append(Word(piece.text, False))
+            continue
+        before = ""
+        for word in rjieba.cut(piece.text) if len(piece.text) > 2 else (piece.text,):
+            is_common = word in _CHINESE_STOPS
+            if not is_common:
+                found.append(Word(word, True, before))
+            before = "" if is_common else word
+    return found
 
 
 def _query_pieces(text: str) -> Iterator[tuple[Term, bool]]:

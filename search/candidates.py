@@ -10,6 +10,10 @@ looked for as well, above all the same story in the other language, which holds 
 feedback: Rocchio, 1971; chosen query by query). On the judged sets with both languages in one library nDCG@10 rises
 from 0.90 to 0.95, on the half of them that nothing was chosen by; questions that only the other language can answer,
 and short ones that many texts hold, are asked as before.
+
+Where no asset holds most of the words, they are looked for in the other language as well, by a dictionary. A word has
+many names, and common ones stand everywhere: so an asset gains by how far it is ahead of the crowd alone. Where a query
+can be answered in the other language only, nDCG@10 rises from 0.87 to 0.92.
 """
 
 import math
@@ -46,7 +50,57 @@ SURE_LEAD: Final = 0.6
 AHEAD: Final = 0.1
 """How far, in what the words are worth, it must be ahead of the next to lead wholly: common words lead nowhere."""
 
+TRANSLATED: Final = 0.3
+"""How much words of the other language count beside the meaning."""
+CROWD: Final = 0.5
+"""The part of the matches that is not ahead."""
+MANY: Final = 10
+"""Fewer matches than these are counted as if others that hold nothing made them as many: few are no crowd."""
+UNNAMED: Final = 0.5
+"""How much a word counts in the whole that none of its names is found for: the dictionary may lack the one that is used."""
+HELD: Final = 0.75
+"""Where one asset holds this part of the query's weight, the query is not looked for in the other language."""
+MOSTLY_TRANSLATED: Final = 0.5
+"""What holds this part of the words in the other language is found even where its meaning seems to be far."""
+
 Lexical = Callable[[Sequence[Term], Visible], Matches]
+Translate = Callable[[], Sequence[Term]]
+
+
+def _nothing() -> Sequence[Term]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translated:
+    """The words of a query in the other language, and the assets that hold more of them than the crowd.
+
+    `asset_ids` ascend; `gains` (0..1) and `share`, the part of the words' weight that each holds, go with them.
+    """
+
+    terms: Sequence[Term]
+    asset_ids: IntArray
+    gains: FloatArray
+    share: FloatArray
+
+    def __contains__(self, asset_id: int) -> bool:
+        return bool(places_in(self.asset_ids, np.array([asset_id], np.int64))[1][0])
+
+    @property
+    def by_token(self) -> Sequence[Term]:
+        """The terms with each of their names on its own, to be marked in a text."""
+        return [Term(token, term.weight) for term in self.terms for token in term.tokens]
+
+    @classmethod
+    def of(cls, terms: Sequence[Term], matches: Matches) -> "Translated":
+        if not len(matches):
+            return cls(terms, matches.asset_ids, matches.coverage, matches.share)
+        named = _most(matches)
+        coverage = np.minimum(1.0, matches.coverage / (named + UNNAMED * (1 - named)))
+        crowd = np.quantile(np.pad(coverage, (0, max(0, MANY - len(coverage)))), CROWD)
+        kept = np.flatnonzero(coverage > crowd)
+        kept = kept[np.argsort(matches.asset_ids[kept])]
+        return cls(terms, matches.asset_ids[kept], coverage[kept] - crowd, matches.share[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +117,8 @@ class Candidates:
     spots: Mapping[int, Spot]
     most_held: float | None = None
     """The largest part of the query's weight whose words one asset holds; None where words were not looked for."""
+    translated: Translated | None = None
+    """What was looked for in the other language, and which assets gained by it."""
 
     @classmethod
     def of_words(cls, matches: Matches) -> "Candidates":
@@ -80,6 +136,7 @@ class Candidates:
             self.closeness[kept],
             self.spots,
             self.most_held,
+            self.translated,
         )
 
 
@@ -91,21 +148,70 @@ def find(
     mode: Mode,
     weight: float = COVERAGE,
     lead: float = LEAD,
+    translate: Translate = _nothing,
+    translated: float = TRANSLATED,
 ) -> Candidates:
     """Candidates among the visible; `ask` gives what the query means, or None: then all modes are lexical.
 
-    It is asked after the words were looked for, since a query is being encoded meanwhile. With `lead` 0 no asset leads.
+    It is asked after the words were looked for, since a query is being encoded meanwhile. With `lead` 0 no asset leads;
+    `translate` gives the words in the other language, `translated` says how much they count.
     """
     matches = lexical(terms, visible) if mode is not Mode.SEMANTIC else Matches.none()
+    elsewhere = _elsewhere(lexical, translate, visible, matches) if mode is Mode.HYBRID and translated else None
     asked = ask() if mode is not Mode.LEXICAL else None
     if asked is None:
-        return Candidates.of_words(matches if mode is not Mode.SEMANTIC else lexical(terms, visible))
+        found = matches if mode is not Mode.SEMANTIC else lexical(terms, visible)
+        return _with_translated(Candidates.of_words(found), elsewhere, translated)
     leader, share = _leader(matches)
     if leader is not None and lead:
         asked = asked.led_by(leader, lead * share)
-    nearby = asked.nearest(visible, also=matches.asset_ids)
+    also = matches.asset_ids if elsewhere is None else np.union1d(matches.asset_ids, elsewhere.asset_ids)
+    nearby = asked.nearest(visible, also=also)
     joined = _joined(matches, nearby, weight)
-    return replace(joined, most_held=_most(matches)) if mode is Mode.HYBRID else joined
+    joined = replace(joined, most_held=_most(matches)) if mode is Mode.HYBRID else joined
+    return _with_translated(joined, elsewhere, translated, nearby)
+
+
+def _elsewhere(lexical: Lexical, translate: Translate, visible: Visible, matches: Matches) -> Translated | None:
+    """What holds the query's words in the other language, where nothing holds most of them as they are."""
+    if _most(matches) >= HELD:
+        return None
+    terms = translate()
+    return Translated.of(terms, lexical(terms, visible)) if terms else None
+
+
+def _with_translated(
+    found: Candidates, elsewhere: Translated | None, weight: float, nearby: Nearby | None = None
+) -> Candidates:
+    """The same with what words of the other language add, in the new order."""
+    if elsewhere is None or not len(elsewhere.asset_ids):
+        return found
+    gains = weight * elsewhere.gains
+    places, is_known = places_in(elsewhere.asset_ids, found.asset_ids)
+    base = found.base + np.where(is_known, gains[places], 0.0)
+    closeness = _closeness(elsewhere.asset_ids, nearby)
+    is_new = ~np.isin(elsewhere.asset_ids, found.asset_ids)
+    is_new &= (elsewhere.share >= MOSTLY_TRANSLATED) | (closeness >= CLOSE)
+    ids = np.concatenate((found.asset_ids, elsewhere.asset_ids[is_new]))
+    base = np.concatenate((base, np.maximum(closeness[is_new], 0) + gains[is_new]))
+    order = np.lexsort((ids, -base))
+    return replace(
+        found,
+        asset_ids=ids[order],
+        base=base[order],
+        title_share=np.concatenate((found.title_share, np.zeros(int(is_new.sum()))))[order],
+        closeness=np.concatenate((found.closeness, closeness[is_new]))[order],
+        translated=elsewhere,
+    )
+
+
+def _closeness(asset_ids: IntArray, nearby: Nearby | None) -> FloatArray:
+    """How close these are in meaning; 0 where that is not known."""
+    if nearby is None or not len(nearby.near):
+        return np.zeros(len(asset_ids))
+    by_id = np.argsort(nearby.near.asset_ids)
+    places, is_known = places_in(nearby.near.asset_ids[by_id], asset_ids)
+    return np.where(is_known, nearby.near.closeness[by_id][places], 0.0)
 
 
 def _leader(matches: Matches) -> tuple[int | None, float]:

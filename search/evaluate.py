@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,19 @@ import numpy as np
 
 from content import markdown
 from content.markdown import CannotRender
-from search import analysis, candidates, documents, embedding, languages, passages, ranking, reranker, snippets
-from search.candidates import COVERAGE, LEAD
+from search import (
+    analysis,
+    candidates,
+    documents,
+    embedding,
+    languages,
+    passages,
+    ranking,
+    reranker,
+    snippets,
+    translation,
+)
+from search.candidates import COVERAGE, LEAD, TRANSLATED
 from search.encoder import Encoder
 from search.engine import Engine, Entry, IntArray
 from search.languages import Means
@@ -31,6 +43,7 @@ from search.vectors import Held
 from search.whoosh_engine import WhooshEngine
 
 AGAIN: Final = "again"
+USUAL: Final = [COVERAGE, LEAD, TRANSLATED]
 CUT: Final = 10
 DEEP: Final = 100
 RESAMPLES: Final = 2_000
@@ -69,14 +82,15 @@ class Collection:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A mode; in the hybrid one how much words count beside meaning, how far an asset that the words name leads the
-    question on, and whether a cross-encoder reads the best hits again.
+    question on, how much words of the other language count, and whether a cross-encoder reads the best hits again.
 
-    Written `hybrid`, `hybrid:0.8`, `hybrid:1:0`, `hybrid+again`.
+    Written `hybrid`, `hybrid:0.8`, `hybrid:1:0`, `hybrid:1:0.7:0`, `hybrid+again`.
     """
 
     mode: Mode
     weight: float = COVERAGE
     lead: float = LEAD
+    translated: float = TRANSLATED
     again: bool = False
 
     @classmethod
@@ -84,13 +98,13 @@ class Setting:
         told, plus, again = text.partition("+")
         mode, *numbers = told.split(":")
         try:
-            if again not in ("", AGAIN) or (plus and not again) or len(numbers) > 2:
+            if again not in ("", AGAIN) or (plus and not again) or len(numbers) > len(USUAL):
                 raise ValueError(text)
-            weight, lead = [float(number) for number in numbers] + [COVERAGE, LEAD][len(numbers) :]
-            return cls(Mode(mode), weight, lead, again=bool(again))
+            weight, lead, translated = [float(number) for number in numbers] + USUAL[len(numbers) :]
+            return cls(Mode(mode), weight, lead, translated, again=bool(again))
         except ValueError:
             raise CannotEvaluate(
-                f"{text!r} is no setting: {', '.join(Mode)}, hybrid:0.8, hybrid:1:0, or hybrid+{AGAIN}"
+                f"{text!r} is no setting: {', '.join(Mode)}, hybrid:0.8, hybrid:1:0, hybrid:1:0.7:0, or hybrid+{AGAIN}"
             ) from None
 
 
@@ -241,6 +255,8 @@ class Bench:
             setting.mode,
             setting.weight,
             setting.lead,
+            partial(translation.terms_of, text),
+            setting.translated,
         )
         best = found.asset_ids[:DEEP]
         ranked = ranking.merge(

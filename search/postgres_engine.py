@@ -44,6 +44,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     String,
     Table,
+    and_,
     bindparam,
     cast,
     delete,
@@ -113,6 +114,8 @@ FIELDS: Final = tuple(BOOSTS)
 ITEM: Final = np.dtype([("hash", "<i8"), ("title", "u1"), ("tags", "u1"), ("body", "<u2")])
 """One token of an entry as it is packed: its hash, and how often it stands in each field."""
 
+Meant = tuple[int, ...]
+"""The hashes of tokens that mean the same."""
 BoolArray = NDArray[np.bool_]
 Float32Array = NDArray[np.float32]
 
@@ -440,14 +443,14 @@ class PostgresEngine:
             return Matches.none()
         with self._reading() as connection:
             sample = self._refreshed(connection)
-            hashes = [hash_of(term.text) for term in terms]
+            hashes = [tuple(map(hash_of, term.tokens)) for term in terms]
             if not isinstance(visible, Scope) and len(visible) <= self._most_named and not sample.is_whole:
                 docs = self._named(connection, sample.build, visible)
                 return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields)
             seen = _seen(connection, sample.docs.asset_ids, visible)
             if sample.is_whole:
                 return _scored(
-                    sample.docs, seen, terms, hashes, sample.means, fields, held=sample.lexicon.holding(hashes)
+                    sample.docs, seen, terms, hashes, sample.means, fields, held=_holding(sample.lexicon, hashes)
                 )
             return self._of_large(connection, sample, seen, terms, hashes, visible, fields)
 
@@ -457,14 +460,14 @@ class PostgresEngine:
         sample: Sample,
         seen: BoolArray,
         terms: abc.Sequence[Term],
-        hashes: abc.Sequence[int],
+        hashes: abc.Sequence[Meant],
         visible: Visible,
         fields: Fields,
     ) -> Matches:
         """Fetch what holds the weighty words and score it, by how rare they are in the sample."""
         scale = BUCKETS / sample.limit
         most = self._most if fields is Fields.ALL else min(self._most, MOST_TEASED)
-        held = sample.lexicon.holding(hashes)
+        held = _holding(sample.lexicon, hashes)
         held_in = [_within(owners, tokens, fields) for owners, tokens in held]
         counts = [float(seen[owners].sum()) * scale for owners in held_in]
         weighed = bm25.weights(terms, counts, float(seen.sum()) * scale)
@@ -480,13 +483,13 @@ class PostgresEngine:
         found = fetch(column, any_of, all_of)
         if not any_of and not all_of:
             heaviest = max(weighed, key=lambda one: one[1])[0]
-            found = fetch("head", [hashes[heaviest]], [])
+            found = fetch("head", hashes[heaviest], [])
             if len(found) < most and column == "words":
-                found = np.union1d(found, fetch(column, [hashes[heaviest]], []))
+                found = np.union1d(found, fetch(column, hashes[heaviest], []))
         if within is None and fields is Fields.ALL and len(found) >= 2 * most:
             # others' texts may crowd out the few that this reader may see
             fetch, within = partial(self._candidates, connection, _entries(sample.build), visible, 2 * most), visible
-            found = fetch(column, any_of or [hashes[max(weighed, key=lambda one: one[1])[0]]], all_of)
+            found = fetch(column, any_of or hashes[max(weighed, key=lambda one: one[1])[0]], all_of)
         allowed = found if within is not None else found[_seen(connection, found, visible)]
         docs = self._named(connection, sample.build, allowed)
         return _scored(docs, np.ones(len(docs), np.bool_), terms, hashes, sample.means, fields, weighed)
@@ -499,11 +502,11 @@ class PostgresEngine:
         limit: int,
         column: str,
         any_of: abc.Sequence[int],
-        all_of: abc.Sequence[abc.Sequence[int]],
+        all_of: abc.Sequence[abc.Sequence[Meant]],
     ) -> IntArray:
         """Ids of entries that hold any of the one or all of a group of the other, among `within` where it is given."""
         held: Column[Any] = table.c[column]
-        conditions = [held.contains(cast(list(together), ARRAY(BigInteger))) for together in all_of]
+        conditions = [_all_held(held, together) for together in all_of]
         if any_of:
             conditions.append(held.overlap(cast(list(any_of), ARRAY(BigInteger))))
         if not conditions:
@@ -875,6 +878,31 @@ def _mean_lengths(docs: Docs) -> Float32Array:
     return np.maximum(means, 1.0).astype(np.float32)
 
 
+def _holding(source: Docs | Lexicon, groups: abc.Sequence[Meant]) -> list[tuple[IntArray, NDArray[Any]]]:
+    """For each group the entries that hold any of it, and how often they do in each field."""
+    wanted = list(dict.fromkeys(one for group in groups for one in group))
+    alone = dict(zip(wanted, source.holding(wanted), strict=True))
+    return [_as_one([alone[one] for one in group]) for group in groups]
+
+
+def _as_one(found: abc.Sequence[tuple[IntArray, NDArray[Any]]]) -> tuple[IntArray, NDArray[Any]]:
+    if len(found) == 1:
+        return found[0]
+    owners, places = np.unique(np.concatenate([one for one, _ in found]), return_inverse=True)
+    tokens = np.concatenate([one for _, one in found])
+    summed = np.zeros(len(owners), [(field, "<u4") for field in FIELDS])
+    for field in FIELDS:
+        np.add.at(summed[field], places, tokens[field])
+    return owners, summed
+
+
+def _all_held(held: Column[Any], together: abc.Sequence[Meant]) -> ColumnElement[bool]:
+    """All of the words, of each any token; where each has but one, in one step of the index."""
+    if all(len(one) == 1 for one in together):
+        return held.contains(cast([one for (one,) in together], ARRAY(BigInteger)))
+    return and_(*(held.overlap(cast(list(one), ARRAY(BigInteger))) for one in together))
+
+
 def _within(owners: IntArray, tokens: NDArray[Any], fields: Fields) -> IntArray:
     """The entries that hold a token in the fields that are searched."""
     if fields is Fields.ALL:
@@ -886,7 +914,7 @@ def _scored(
     docs: Docs,
     seen: BoolArray,
     terms: abc.Sequence[Term],
-    hashes: abc.Sequence[int],
+    hashes: abc.Sequence[Meant],
     means: Float32Array,
     fields: Fields,
     weighed: abc.Sequence[tuple[int, float]] | None = None,
@@ -895,7 +923,7 @@ def _scored(
     """BM25F of the entries that are seen, as `search.bm25` has it; weights are counted here unless they are given."""
     if not seen.any():
         return Matches.none()
-    held = docs.holding(hashes) if held is None else held
+    held = _holding(docs, hashes) if held is None else held
     if weighed is None:
         counts = [float(seen[_within(owners, tokens, fields)].sum()) for owners, tokens in held]
         weighed = bm25.weights(terms, counts, float(seen.sum()))
@@ -932,12 +960,12 @@ def _scored(
 
 def _wanted(
     weighed: abc.Sequence[tuple[int, float]],
-    hashes: abc.Sequence[int],
+    hashes: abc.Sequence[Meant],
     counts: abc.Sequence[float],
     holders: abc.Sequence[set[int]],
     scale: float,
     most: int,
-) -> tuple[list[int], list[list[int]]]:
+) -> tuple[list[int], list[list[Meant]]]:
     """Which words alone, and which together, to ask for, so that about `most` entries come.
 
     The weightiest words first, each alone while that stays in bounds; then the weightiest common ones together, all
@@ -949,11 +977,11 @@ def _wanted(
         if weight < LEAST_SHARE * best:
             continue
         if counts[place] <= budget:
-            any_of.append(hashes[place])
+            any_of += hashes[place]
             budget -= counts[place]
         elif len(common) < HEAVY:
             common.append(place)
-    all_of: list[list[int]] = []
+    all_of: list[list[Meant]] = []
     for size in range(len(common), 1, -1):
         for group in combinations(common, size):
             together = len(set.intersection(*(holders[place] for place in group))) * scale

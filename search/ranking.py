@@ -99,9 +99,11 @@ def reasons(
     labels: Iterable[str] = (),
     *,
     in_text: bool = True,
+    by_translation: bool = False,
     by_meaning: bool = False,
 ) -> tuple[Reason, ...]:
-    """Why a hit is there: `("words",)`, `("title",)`, `("tag", label)`, `("meaning",)`, in this order.
+    """Why a hit is there: `("words",)`, `("title",)`, `("tag", label)`, `("translation",)`, `("meaning",)`, in this
+    order.
 
     A label counts when all its own words are asked for; the title when it holds about half of the
     query's weight.
@@ -111,6 +113,7 @@ def reasons(
     if share_of(terms, title) >= MUCH:
         why.append(("title",))
     why += [("tag", label) for label in dict.fromkeys(labels) if _is_asked_for(label, asked)]
+    why += [("translation",)] if by_translation else []
     why += [("meaning",)] if by_meaning else []
     return tuple(why)
 

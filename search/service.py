@@ -29,10 +29,11 @@ from search import (
     reranker,
     snippets,
     spelling,
+    translation,
     understanding,
 )
 from search.analysis import Term
-from search.candidates import Candidates, Lexical
+from search.candidates import Candidates, Lexical, Translated
 from search.encoder import CannotEncode
 from search.engine import Engine, FacetTable, Fields, FloatArray, IndexDamaged, IntArray, Scope, Sides, Visible
 from search.loading import ModelLoader
@@ -210,7 +211,9 @@ def _search(
     score_of = dict(zip(ordered[here].tolist(), scores[here].tolist(), strict=True))
     return SearchPage(
         query=query,
-        hits=_hits(session, assets, _Asked(asked.terms, language, score_of, pool.found.spots, also)),
+        hits=_hits(
+            session, assets, _Asked(asked.terms, language, score_of, pool.found.spots, also, pool.found.translated)
+        ),
         facets=_blocks(_Known(narrowed.counts, query.filters, vocabulary, lambda: pool.codes_of(reach.ids().visible))),
         total=len(narrowed.pool),
         locked=tuple(
@@ -319,7 +322,8 @@ def _pool(session: Session, finder: Finder, mode: Mode, asked: Understood, reach
         if asked.words:
             teased = engine.lexical(terms, reach.locked, fields=Fields.TITLE_TAGS).asset_ids
             meant = cache(lambda: finder.meaning.ask(session, asked.words))
-            found = candidates.find(engine.lexical, meant, terms, reach.visible, mode)
+            elsewhere = partial(translation.terms_of, asked.words)
+            found = candidates.find(engine.lexical, meant, terms, reach.visible, mode, translate=elsewhere)
             is_limited = _wants_meaning(finder, mode) and meant() is None
         else:
             found, is_limited = _everything(session, np.intersect1d(reach.ids().visible, engine.all_ids())), False
@@ -508,6 +512,13 @@ class _Asked:
     score_of: Mapping[int, float]
     spots: Mapping[int, Spot]
     also: Mapping[int, tuple[Translation, ...]]
+    translated: Translated | None = None
+
+    def terms_in(self, asset: ReadableAsset) -> Sequence[Term]:
+        """What is looked for in this text: also in the other language, where it gained by that."""
+        if self.translated is None or asset.id not in self.translated:
+            return self.terms
+        return [*self.terms, *self.translated.by_token]
 
 
 def _hits(session: Session, assets: Sequence[ReadableAsset], asked: _Asked) -> tuple[Hit, ...]:
@@ -519,14 +530,22 @@ def _hits(session: Session, assets: Sequence[ReadableAsset], asked: _Asked) -> t
 
 def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked) -> Hit:
     useful = saying.sayable(asset, [section for section in sections if section.plain.strip()])
-    passage = _passage(useful, asked.terms, asked.spots.get(asset.id))
+    terms = asked.terms_in(asset)
+    passage = _passage(useful, terms, asked.spots.get(asset.id))
     section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
     marked = passage is not None and any(is_marked for _, is_marked in passage.parts)
     labels = [label.text(asked.language) for label in asset.tags] + [
         word for label in asset.tags for word in (label.en, label.zh, *label.synonyms)
     ]
     why = (
-        ranking.reasons(asked.terms, asset.title, labels, in_text=marked, by_meaning=asset.id in asked.spots)
+        ranking.reasons(
+            terms,
+            asset.title,
+            labels,
+            in_text=marked,
+            by_translation=len(terms) > len(asked.terms),
+            by_meaning=asset.id in asked.spots,
+        )
         if asked.terms
         else ()
     )

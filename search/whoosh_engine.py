@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, Final, cast
@@ -510,7 +511,7 @@ class _Snapshot:
         self._facet_ends = np.cumsum(counts)
         self._facet_counts = counts
         self._facet_codes = np.concatenate([np.zeros(0, np.int64), *(part.facet_codes for part in parts)])
-        self._impacts: dict[tuple[str, Fields], _Impact] = {}
+        self._impacts: dict[tuple[tuple[str, ...], Fields], _Impact] = {}
         self._cached = 0
         self._caching = Lock()
 
@@ -577,15 +578,15 @@ class _Snapshot:
 
     def _weighed(self, terms: Sequence[Term], fields: Fields, seen: BoolArray) -> list[tuple[float, _Impact]]:
         """Each term's weight times its rarity among what is seen, or scores would tell the words of hidden texts; unknown words count as the rarest."""
-        found = [self._impact(term.text, fields) for term in terms]
+        found = [self._impact(term.tokens, fields) for term in terms]
         held_by = [int(seen[impact.documents].sum()) for impact in found]
         return [(weight, found[place]) for place, weight in bm25.weights(terms, held_by, int(seen.sum()))]
 
-    def _impact(self, token: str, fields: Fields) -> _Impact:
-        key = (token, fields)
+    def _impact(self, tokens: tuple[str, ...], fields: Fields) -> _Impact:
+        key = (tokens, fields)
         impact = self._impacts.get(key)
         if impact is None:
-            impact = self._measure(token, fields)
+            impact = self._measure(tokens, fields)
             with self._caching:
                 self._cached += len(impact.documents) + 1
                 if self._cached > MOST_CACHED:
@@ -594,12 +595,13 @@ class _Snapshot:
                 self._impacts[key] = impact
         return impact
 
-    def _measure(self, token: str, fields: Fields) -> _Impact:
+    def _measure(self, tokens: tuple[str, ...], fields: Fields) -> _Impact:
+        """Of tokens that mean the same, as if they were one."""
         searched = ("title", "tags") if fields is Fields.TITLE_TAGS else tuple(BOOSTS)
         frequency: Float32Array | None = None
         headed: list[IntArray] = []
         for base, part in zip(self._bases, self._parts, strict=False):
-            for field in searched:
+            for field, token in product(searched, tokens):
                 postings = part.postings(field, token)
                 if postings is None:
                     continue

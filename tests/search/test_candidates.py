@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from search import candidates, languages, meaning
-from search.analysis import query_terms
+from search.analysis import Term, query_terms
 from search.candidates import CLOSE, COVERAGE
 from search.engine import IntArray, Matches
 from search.languages import LANGUAGES, Means
@@ -143,3 +143,62 @@ def test_a_long_query_is_asked_by_its_first_words() -> None:
     assert long.startswith(cut)
     assert 100 < len(cut) < 200
     assert meaning.first_words("") == ""
+
+
+ELSEWHERE = [Term("preis", 1.0, ("kosten",))]
+
+
+def two_languages(plain: dict[int, tuple[float, float]], other: dict[int, tuple[float, float]]):  # type: ignore[no-untyped-def]
+    """An engine that answers the words as they are, and those of the other language."""
+    here, there = words(plain), words(other)
+    return lambda terms, visible: (there if list(terms) == ELSEWHERE else here)(terms, visible)
+
+
+def found_in_both(lexical, question: Asked | None, mode: Mode = Mode.HYBRID):  # type: ignore[no-untyped-def]
+    return candidates.find(lexical, lambda: question, TERMS, np.arange(1, 10), mode, translate=lambda: ELSEWHERE)
+
+
+CROWD = dict.fromkeys(range(4, 10), (0.1, 0.3))
+
+
+def test_words_of_the_other_language_settle_what_meaning_leaves_open() -> None:
+    lexical = two_languages({}, CROWD | {2: (0.7, 0.8)})
+    found = found_in_both(lexical, asked({1: 0.42, 2: 0.40, 3: 0.30}))
+    assert found.asset_ids.tolist() == [2, 1, 3]
+    assert found.translated is not None
+    assert 2 in found.translated
+    assert 4 not in found.translated, "what is with the crowd gains nothing"
+    assert [term.text for term in found.translated.by_token] == ["preis", "kosten"]
+
+
+def test_the_crowd_gains_nothing_and_is_not_added() -> None:
+    crowd = dict.fromkeys(range(2, 10), (0.3, 0.6))
+    assert found_in_both(two_languages({}, crowd), asked({1: 0.5, 4: 0.05})).asset_ids.tolist() == [1]
+
+
+def test_few_are_no_crowd() -> None:
+    for count in (1, 2, candidates.MANY // 2):
+        few = dict.fromkeys(range(1, count + 1), (0.5, 0.9))
+        assert len(found_in_both(two_languages({}, few), None).asset_ids) == count
+
+
+def test_what_holds_most_words_of_the_other_language_is_found_though_its_meaning_seems_far() -> None:
+    lexical = two_languages({}, CROWD | {2: (0.9, 0.9), 3: (0.5, 0.4)})
+    assert found_in_both(lexical, asked({1: 0.5, 2: -0.2, 3: -0.2})).asset_ids.tolist() == [1, 2]
+
+
+def test_nobody_is_asked_for_in_the_other_language_where_the_words_are_held() -> None:
+    def unasked() -> list[Term]:
+        raise AssertionError("the words are there")
+
+    held = words({1: (0.9, candidates.HELD)})
+    for mode in Mode:
+        lexical = held if mode is Mode.HYBRID else words({})
+        candidates.find(lexical, lambda: None, TERMS, np.arange(1, 10), mode, translate=unasked)
+
+
+def test_without_meaning_the_other_language_is_found_by_its_words() -> None:
+    lexical = two_languages({1: (0.4, 0.4)}, CROWD | {2: (0.7, 0.8), 1: (0.5, 0.8)})
+    found = found_in_both(lexical, None)
+    assert found.asset_ids.tolist() == [1, 2], "what holds words of both stands first"
+    assert (np.diff(found.base) <= 0).all()

@@ -368,3 +368,26 @@ def test_after_damage_what_is_asked_together_goes_on(unbuilt: Engine) -> None:
                 find(unbuilt, "expensive", 5)
     unbuilt.rebuild(LIBRARY)
     assert find(unbuilt, "expensive", 5) == [5]
+
+
+def test_tokens_that_mean_the_same_count_as_one_word(engine: Engine) -> None:
+    everything = engine.all_ids()
+    either = engine.lexical([Term("expens", 1.0, ("downtim", "nowher"))], everything)
+    alone = [set(engine.lexical([Term(token)], everything).asset_ids.tolist()) for token in ("expens", "downtim")]
+    assert set(either.asset_ids.tolist()) == alone[0] | alone[1] == {5, 42, 900}
+    assert either.share.tolist() == [1.0, 1.0, 1.0]
+    assert engine.lexical([Term("nowher", 1.0, ("neverwher",))], everything).asset_ids.tolist() == []
+
+
+def test_words_of_several_names_are_held_together(engine: Engine) -> None:
+    terms = [Term("offer", 1.0, ("quot", "certif")), Term("decemb", 1.0, ("soc",))]
+    found = engine.lexical(terms, engine.all_ids())
+    assert set(found.asset_ids.tolist()) == {7, 900}
+    assert found.share.tolist() == [1.0, 1.0]
+    again = engine.lexical([Term("certif", 1.0, ("quot", "offer")), Term("soc", 1.0, ("decemb",))], engine.all_ids())
+    assert again.scores == pytest.approx(found.scores), "whichever name comes first"
+
+
+def test_a_name_that_stands_for_two_words_counts_for_both(engine: Engine) -> None:
+    found = engine.lexical([Term("sign", 1.0, ("decemb",)), Term("contract", 1.0, ("decemb",))], engine.all_ids())
+    assert (found.asset_ids.tolist(), found.share.tolist()) == ([900], [1.0])

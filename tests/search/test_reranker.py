@@ -189,7 +189,8 @@ def test_settings_of_a_measurement_are_read_as_they_are_written() -> None:
     assert Setting.of("hybrid:0.8") == Setting(Mode.HYBRID, 0.8)
     assert Setting.of("hybrid:1:0") == Setting(Mode.HYBRID, 1.0, 0.0)
     assert Setting.of("hybrid+again") == Setting(Mode.HYBRID, again=True)
-    for wrong in ("hybrid:", "hybrid:1:0:2", "hybrid+", "hybrid+twice", "both"):
+    assert Setting.of("hybrid:1:0.7:0") == Setting(Mode.HYBRID, 1.0, 0.7, 0.0)
+    for wrong in ("hybrid:", "hybrid:1:0:2:3", "hybrid+", "hybrid+twice", "both"):
         with pytest.raises(CannotEvaluate, match="is no setting"):
             Setting.of(wrong)
 
