@@ -162,7 +162,7 @@ def open_service(settings: Settings) -> Service:
     engine: Engine = WhooshEngine(settings.index_dir) if database.is_sqlite else PostgresEngine(database)
     meaning = Meaning(
         encoder.loader(settings.encoder, settings.model_dir),
-        lambda source: encoder.load(source, settings.model_dir),
+        lambda source: encoder.load(source, settings.model_dir, at_once=True),
         None if database.is_sqlite else PostgresKeeper(),
     )
     embedder = embedding.Embedder(database, meaning, mirror=embedding.mirror_of(database))

@@ -19,10 +19,11 @@ import structlog
 from numpy.typing import NDArray
 
 from kb.errors import WrongSettings
-from search import packaged, unpack
+from search import packaged, quick, unpack
 from search.fake_encoder import FakeEncoder
 from search.loading import OFF, ModelLoader
 from search.packaged import PackagedEncoder
+from search.quick import QuickEncoder
 from search.unpack import CannotUnpack
 
 HUB_NAME: Final = "intfloat/multilingual-e5-small"
@@ -170,8 +171,10 @@ def _lots(texts: Sequence[str]) -> Iterator[list[int]]:
         yield lot
 
 
-def load(setting: str = "", model_dir: str = "") -> Encoder | None:
+def load(setting: str = "", model_dir: str = "", *, at_once: bool = False) -> Encoder | None:
     """The encoder that KB_ENCODER names; None for `off`. Raises CannotEncode; takes seconds, or minutes from a hub.
+
+    With `at_once` the bundled model answers the first queries slowly, until its quick form is open.
 
     Empty means the bundled model, or where the package is missing the same one by its hub name. A name is
     a folder if there is one of that path, else a hub name: then, and only then, may something be fetched.
@@ -183,7 +186,7 @@ def load(setting: str = "", model_dir: str = "") -> Encoder | None:
     packed = None if setting else unpack.packed_file()
     try:
         if packed is not None:
-            return _bundled(packed, unpack.cache_folder(model_dir))
+            return _bundled(packed, unpack.cache_folder(model_dir), at_once=at_once)
         if setting and is_folder(setting):
             return _own_folder(Path(setting))
         return _from_hub(setting or HUB_NAME)
@@ -213,13 +216,18 @@ def is_folder(setting: str) -> bool:
     return Path(setting).is_absolute() or setting.startswith(".") or Path(setting).is_dir()
 
 
-def _bundled(packed: Path, cache: Path) -> Encoder:
+def _bundled(packed: Path, cache: Path, *, at_once: bool) -> Encoder:
     name = f"{HUB_NAME.partition('/')[2]}-q4@{unpack.digest(packed)[:16]}"
 
     def unpacked() -> SentenceEncoder:
         return SentenceEncoder(_from_folder(unpack.ensure(packed, cache)), name)
 
-    return PackagedEncoder(name, unpacked) if packaged.is_known(packed) else unpacked()
+    if not packaged.is_known(packed):
+        return unpacked()
+    found = PackagedEncoder(name, unpacked, lambda: QuickEncoder(quick.ensure(packed, cache)))
+    if not at_once:
+        found.quicken()
+    return found
 
 
 def _own_folder(folder: Path) -> Encoder:
@@ -292,4 +300,4 @@ EncoderLoader = ModelLoader[Encoder]
 
 def loader(setting: str, model_dir: str) -> EncoderLoader:
     """The loader of what KB_ENCODER and KB_MODEL_DIR say."""
-    return EncoderLoader(lambda: load(setting, model_dir), source=setting)
+    return EncoderLoader(lambda: load(setting, model_dir, at_once=True), source=setting)

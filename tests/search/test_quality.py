@@ -57,9 +57,9 @@ def test_meaning_finds_across_languages_and_both_beat_either() -> None:
     collection = evaluate.read(XQUAD)
     with evaluate.bench(collection, encoder.load()) as filled:
         whole = {mode: evaluate.measure(filled, Setting(mode)) for mode in Mode}
-    assert whole[Mode.HYBRID]["ndcg@10"] >= 0.94, "the paragraph in both languages, from one library of both"
+    assert whole[Mode.HYBRID]["ndcg@10"] >= 0.95, "the paragraph in both languages, from one library of both"
     figures = {mode: told["by_pair"] for mode, told in whole.items()}
-    for pair, least in {"en>en": 0.97, "zh>zh": 0.97, "en>zh": 0.85, "zh>en": 0.85}.items():
+    for pair, least in {"en>en": 0.97, "zh>zh": 0.97, "en>zh": 0.90, "zh>en": 0.90}.items():
         hybrid = figures[Mode.HYBRID][pair]["ndcg@10"]
         assert hybrid >= least, pair
         assert hybrid >= max(figures[mode][pair]["ndcg@10"] for mode in (Mode.LEXICAL, Mode.SEMANTIC)) - 0.005, pair
