@@ -4,10 +4,9 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-import icalendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,12 @@ from content.planning import Item
 from kb import audit, clock, users
 from kb.access import Actor, Permission, require
 from kb.errors import NotFound
+from kb.lazily import Lazily
+
+if TYPE_CHECKING:
+    import icalendar
+else:
+    icalendar = Lazily("icalendar")
 
 SECRET_BYTES: Final = 32
 BACK: Final = timedelta(days=30)

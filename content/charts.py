@@ -6,10 +6,16 @@ Shape and place carry the meaning, colour only repeats it. Each chart stands bes
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import altair as alt
 import vl_convert
+
+from kb.lazily import Lazily
+
+if TYPE_CHECKING:
+    import altair as alt
+else:
+    alt = Lazily("altair")
 
 WIDTH: Final = 640
 BAR_HEIGHT: Final = 24
@@ -107,7 +113,7 @@ def standalone(svg: str) -> bytes:
     return svg.encode()
 
 
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
+def _data(rows: Sequence[Mapping[str, Any]]) -> "alt.Data":
     return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-untyped-call]  # the library's own class
 
 

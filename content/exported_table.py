@@ -3,12 +3,17 @@
 import csv
 from collections.abc import Sequence
 from io import BytesIO, StringIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
+from kb.lazily import Lazily
+
+if TYPE_CHECKING:
+    import openpyxl
+    from openpyxl import cell as cells
+    from openpyxl import styles, utils
+else:
+    openpyxl, cells = Lazily("openpyxl"), Lazily("openpyxl.cell")
+    styles, utils = Lazily("openpyxl.styles"), Lazily("openpyxl.utils")
 
 Cell = str | int | float | None
 RISKY: Final = frozenset("=+-@\t\r|")
@@ -28,14 +33,14 @@ def as_csv(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
 
 def as_workbook(title: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
     """One sheet, its first line bold and standing; texts are texts, whatever they begin with."""
-    book = Workbook(write_only=True)
+    book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(title[:31].translate({ord(sign): "-" for sign in "[]:*?/\\"}) or "Figures")
     sheet.freeze_panes = "A2"
     for place in range(len(head)):
-        sheet.column_dimensions[get_column_letter(place + 1)].width = WIDE if place == 0 else NARROW
-    first = [WriteOnlyCell(sheet, value=name) for name in head]
+        sheet.column_dimensions[utils.get_column_letter(place + 1)].width = WIDE if place == 0 else NARROW
+    first = [cells.WriteOnlyCell(sheet, value=name) for name in head]
     for cell in first:
-        cell.font = Font(bold=True)
+        cell.font = styles.Font(bold=True)
     sheet.append(first)
     for row in rows:
         sheet.append([_cell(sheet, value) for value in row])
@@ -45,7 +50,7 @@ def as_workbook(title: str, head: Sequence[str], rows: Sequence[Sequence[Cell]])
 
 
 def _cell(sheet: object, value: Cell) -> object:
-    cell = WriteOnlyCell(sheet, value=_safe(value) if isinstance(value, str) else value)
+    cell = cells.WriteOnlyCell(sheet, value=_safe(value) if isinstance(value, str) else value)
     if isinstance(value, str):
         cell.data_type = "s"
     return cell

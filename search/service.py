@@ -46,7 +46,7 @@ from search.snippets import Passage
 from search.understanding import EXACT_NONE, Understood
 from search.wordbook import Keeper
 
-RANKED = 300
+RANKED = 150
 """Best candidates that are ordered with all signals; the rest follow by their words alone."""
 MOST_LOCKED = 5
 MOST_VALUES = 12
