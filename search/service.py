@@ -534,6 +534,8 @@ def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked)
     passage = _passage(useful, terms, asked.spots.get(asset.id))
     section = next((s for s in useful if passage is not None and s.anchor == passage.anchor), None)
     marked = passage is not None and any(is_marked for _, is_marked in passage.parts)
+    if passage is not None and terms is not asked.terms:
+        marked = ranking.share_of(asked.terms, passage.text) > 0
     labels = [label.text(asked.language) for label in asset.tags] + [
         word for label in asset.tags for word in (label.en, label.zh, *label.synonyms)
     ]
@@ -543,7 +545,7 @@ def _hit(asset: ReadableAsset, sections: tuple[TextSection, ...], asked: _Asked)
             asset.title,
             labels,
             in_text=marked,
-            by_translation=len(terms) > len(asked.terms),
+            by_translation=terms is not asked.terms,
             by_meaning=asset.id in asked.spots,
         )
         if asked.terms

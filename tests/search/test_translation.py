@@ -102,10 +102,17 @@ def test_a_reader_finds_the_english_text_by_chinese_words_without_a_model(make: 
     page = find(make, make.user(), "合同 价格")
     assert [hit.asset.title for hit in page.hits] == ["Renewal"]
     hit = page.hits[0]
-    assert ("translation",) in hit.why
+    assert hit.why == (("translation",),), "no word of it stands there as it was typed"
     assert hit.passage is not None
     assert {text for text, is_marked in hit.passage.parts if is_marked} == {"contract", "price"}
     assert find(make, make.user(), "合同 价格", mode="lexical").hits == (), "words alone are words as they are typed"
+
+
+def test_what_holds_words_of_both_languages_says_so(make: Make) -> None:
+    make.asset("Renewal", "The contract ends in March; 续签 the price.")
+    make.index()
+    (hit,) = find(make, make.user(), "续签 合同 价格 三月").hits
+    assert hit.why == (("words",), ("translation",))
 
 
 def test_the_chinese_text_is_found_by_english_words(make: Make) -> None:
