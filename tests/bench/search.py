@@ -39,7 +39,7 @@ from tests.bench import library, servers
 QUERIES = 100
 CLIENTS = (1, 4, 16)
 START_SECONDS = 120
-READ_SECONDS = 15.0
+READ_SECONDS = 30.0
 ENGINES = ("embedded", "postgres")
 
 
@@ -104,9 +104,9 @@ def place(engine: str) -> Iterator[str]:
 
 def warm(port: int, token: str, deal: str, workers: int, count: int) -> None:
     """What a process reads behind its first searches (words for spelling) is read before anything is measured."""
-    ask_all(port, token, deal, Mode.HYBRID, library.queries(20 * workers, seed=99), 2 * workers)
+    ask_all(port, token, deal, Mode.HYBRID, library.queries(60 * workers, seed=99), 2 * workers)
     time.sleep(READ_SECONDS * count / 10_000)
-    ask_all(port, token, deal, Mode.HYBRID, library.queries(20 * workers, seed=98), 2 * workers)
+    ask_all(port, token, deal, Mode.HYBRID, library.queries(60 * workers, seed=98), 2 * workers)
 
 
 def over_http(
