@@ -37,8 +37,10 @@ $(VENV)/.test-tools: $(VENV)/.installed requirements-test.lock
 	@touch $@
 
 # Chromium comes from the system; without rights to install it, browser tests are skipped and say so. The headless shell
-# is the same engine and four times as quick; where a system has none, the browser itself is taken.
-APT := apt-get update -qq && apt-get install -y -qq fonts-noto-cjk >/dev/null && { apt-get install -y -qq chromium-headless-shell >/dev/null || apt-get install -y -qq chromium >/dev/null; }
+# is the same engine and four times as quick; where a system has none, the browser itself is taken. Without a network
+# nobody waits long.
+GET := apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15
+APT := $(GET) update && $(GET) install -y fonts-noto-cjk >/dev/null && { $(GET) install -y chromium-headless-shell >/dev/null || $(GET) install -y chromium >/dev/null; }
 browser:
 	@command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" = 0 ] && { $(APT); }; } || \
 		{ command -v sudo >/dev/null && sudo -n sh -c '$(APT)'; } || command -v chromium >/dev/null || \
