@@ -478,7 +478,8 @@ def search(
     show_default=True,
     metavar="M",
     help="hybrid, lexical, semantic; hybrid:0.8 for another weight of words, hybrid:1:0 for no asset that leads, "
-    "hybrid:1:0.7:0 for no words of the other language, hybrid+again with the cross-encoder of KB_RERANKER; `all`: the three modes one after another.",
+    "hybrid:1:0.7:0 for no words of the other language, hybrid+again with the cross-encoder of KB_RERANKER; "
+    "`all`: the three modes one after another.",
 )
 @click.option("--against", metavar="M", help="Compare with this mode: difference of nDCG@10 with its interval.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many queries.")
