@@ -58,10 +58,11 @@ class PackagedEncoder:
         self._load_passages = load_passages
         self._passages: PassageEncoder | None = None
         self._loading = threading.Lock()
+        self._quickening = threading.Lock()  # of its own: the other is held for as long as passages take to load
 
     def quicken(self) -> None:
         """Open what answers queries sooner, once; where that cannot be, the package goes on answering."""
-        with self._loading:
+        with self._quickening:
             load, self._load_queries = self._load_queries, None
         try:
             self._quick = load() if load is not None else self._quick

@@ -30,17 +30,17 @@ THREADS: Final = 2
 Vectors = NDArray[np.float32]
 
 
-def ready(packed: Path, cache: Path) -> Path | None:
-    """The folder, where it is there and whole; it is not made."""
-    folder = unpack.folder_of(packed, cache, FORM)
-    return folder if folder.is_dir() and unpack.is_whole(folder) else None
-
-
 def ensure(packed: Path, cache: Path) -> Path:
-    """The folder; made in a child process where it is missing. Raises CannotUnpack."""
-    folder = ready(packed, cache)
-    if folder is not None:
-        return folder
+    """The folder, checked as any form of the model is; made in a child process where it is missing.
+
+    Raises CannotUnpack.
+    """
+    if not unpack.is_whole(unpack.folder_of(packed, cache, FORM)):
+        _make_in_a_child(packed, cache)
+    return unpack.made(packed, cache, FORM, _write)
+
+
+def _make_in_a_child(packed: Path, cache: Path) -> None:
     command = [sys.executable, "-m", "search.quick", str(packed), str(cache)]
     root = Path(__file__).resolve().parent.parent
     try:
@@ -57,7 +57,6 @@ def ensure(packed: Path, cache: Path) -> Path:
         raise CannotUnpack(f"the bundled model cannot be made quick: {error}") from error
     if told.returncode:
         raise CannotUnpack((told.stderr.strip().splitlines() or ["the bundled model cannot be made quick"])[-1])
-    return unpack.made(packed, cache, FORM, _write)
 
 
 class QuickEncoder:

@@ -134,8 +134,50 @@ def test_a_damaged_quick_form_is_made_anew(tmp_path: Path) -> None:
     damaged.parent.mkdir(mode=0o700)
     shutil.copytree(whole, damaged)
     (damaged / "model.bin").write_bytes(b"not a model")
-    assert quick.ready(packed, damaged.parent) is None
-    assert quick.ready(packed, quick.ensure(packed, damaged.parent).parent) == damaged
+    assert quick.ensure(packed, damaged.parent) == damaged
+    assert unpack.is_whole(damaged)
+
+
+@pytest.mark.model
+@bundled
+def test_a_quick_form_in_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    packed = unpack.packed_file()
+    assert packed is not None
+    cache = tmp_path / "models"
+    cache.mkdir(mode=0o700)
+    shutil.copytree(quick.ensure(packed, unpack.cache_folder()), unpack.folder_of(packed, cache, quick.FORM))
+    assert quick.ensure(packed, cache).parent == cache
+    cache.chmod(0o777)
+    with pytest.raises(unpack.CannotUnpack, match="written by others"):
+        quick.ensure(packed, cache)
+
+
+@pytest.mark.model
+@bundled
+def test_while_passages_load_queries_begin_one_thread_and_no_more(model: PackagedEncoder) -> None:
+    gate = threading.Event()
+
+    def slowly() -> SentenceEncoder:
+        gate.wait(30)
+        raise OSError("no room")
+
+    begun: list[int] = []
+
+    def quick_form() -> QueryEncoder:
+        begun.append(1)
+        assert model._quick is not None
+        return model._quick
+
+    found = PackagedEncoder(model.name, slowly, quick_form)
+    loading = threading.Thread(target=found.encode_passages, args=(["价格"],))
+    loading.start()
+    until = time.monotonic() + 30
+    while found._quick is None and time.monotonic() < until:
+        found.encode_queries(["客户嫌贵"])
+    gate.set()
+    loading.join(30)
+    assert begun == [1]
+    assert found._quick is model._quick, "passages that load do not hold it up"
 
 
 @pytest.mark.model
