@@ -1,8 +1,8 @@
 """The bundled model: the package's own engine and CTranslate2 for queries, sentence-transformers for passages.
 
 The package reads its 72 MB in place and answers a query at once, without torch and its gigabyte, so a process that only
-serves pages needs nothing else. When the first query comes the same weights are opened in 8-bit integers (`search.quick`)
-behind everybody's back, and answer from then on in a third of the time. Passages, longer and many, go through them unpacked into a standard
+serves pages needs nothing else. In a process that goes on asking the same weights are opened in 8-bit integers
+(`search.quick`) behind everybody's back, and answer from then on in a third of the time. Passages, longer and many, go through them unpacked into a standard
 folder, which is about twice as fast as the package; it is loaded when the first passage comes. The vectors of all agree
 (cosine ≥ 0.998, a test holds it), so they are one encoder with one name.
 """
@@ -22,6 +22,8 @@ KNOWN: Final = frozenset({"1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7
 """Files whose every byte the C engine is known to read safely: it trusts the sizes it finds."""
 DIMENSION: Final = 384
 AT_ONCE: Final = 8
+SEVERAL: Final = 3
+"""From so many queries on it is worth to open what answers them sooner: a command asks once and ends."""
 
 Vectors = NDArray[np.float32]
 log = structlog.get_logger(__name__)
@@ -54,6 +56,7 @@ class PackagedEncoder:
         self.name = name
         self._quick: QueryEncoder | None = None
         self._load_queries = load_queries
+        self._asked = 0
         self._engine = _open()
         self._load_passages = load_passages
         self._passages: PassageEncoder | None = None
@@ -70,8 +73,10 @@ class PackagedEncoder:
             log.warning("encoder.not_quick", reason=f"{type(error).__name__}: {error}"[:300])
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        if self._load_queries is not None:
-            threading.Thread(target=self.quicken, name="kb-quicken", daemon=True).start()
+        self._asked += 1
+        if self._asked >= SEVERAL and self._load_queries is not None:
+            # Waited for when the process ends: a thread that is torn out of C++ takes the process down with an abort.
+            threading.Thread(target=self.quicken, name="kb-quicken").start()
         if self._quick is not None and texts:
             return self._quick.encode_queries([_printable(text) for text in texts])
         return self.encode_queries_by_package(texts)

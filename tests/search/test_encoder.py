@@ -93,14 +93,29 @@ def test_until_the_quick_form_is_open_the_package_answers(model: PackagedEncoder
         return model._quick
 
     found = PackagedEncoder(model.name, lambda: model, slowly)
-    first = found.encode_queries(["客户嫌贵"])
-    assert np.array_equal(first, model.encode_queries_by_package(["客户嫌贵"]))
+    for _ in range(packaged.SEVERAL):
+        assert np.array_equal(found.encode_queries(["客户嫌贵"]), model.encode_queries_by_package(["客户嫌贵"]))
     gate.set()
     assert opened.wait(30)
     until = time.monotonic() + 30
     while found._quick is None and time.monotonic() < until:
         time.sleep(0.01)
     assert np.allclose(found.encode_queries(["客户嫌贵"]), model.encode_queries(["客户嫌贵"]), atol=1e-4)
+
+
+@pytest.mark.model
+@bundled
+@pytest.mark.parametrize("queries", [1, packaged.SEVERAL])
+def test_a_process_that_ends_at_once_ends_well(queries: int) -> None:
+    code = (
+        "from search import encoder; model = encoder.load(at_once=True); "
+        f"[model.encode_queries([str(n)]) for n in range({queries})]; print(model._load_queries is None)"
+    )
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    if queries < packaged.SEVERAL:
+        assert ended.stdout.strip() == "False", "a command that asks once opens nothing"
 
 
 @pytest.mark.model
